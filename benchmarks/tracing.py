@@ -1,0 +1,96 @@
+"""Where the shape files come from: the networks of `fastconv.models`, run on shapes alone.
+
+`python -m benchmarks shapes` writes the files anew; a test compares them with the networks.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastconv import models, nn
+from fastconv.autograd import Tensor, no_grad, use_backend
+from fastconv.autograd.geometry import pair
+
+from .layers import (
+    AdaptiveAvgPool,
+    AvgPool,
+    Conv,
+    Entry,
+    Layer,
+    Linear,
+    LocalResponseNorm,
+    MaxPool,
+    Network,
+)
+
+__all__ = ["TRACED", "trace", "write"]
+
+TRACED = ("lenet5", "alexnet", "vgg16", "googlenet", "resnet18", "resnet50", "resnet152")
+
+
+def trace(name: str) -> Network:
+    """The layers of a network's default variant, on the picture size it was made for."""
+    with nn.init.skip_init():
+        net = models.get(name).eval()
+    counts: dict[Layer, int] = {}
+    names: dict[Layer, str] = {}
+    with ExitStack() as stack:
+        for path, module in net.named_modules():
+
+            def record(
+                module: nn.Module, inputs: tuple[Tensor, ...], output: Any, path: str = path
+            ) -> None:
+                layer = _layer(module, inputs[0].shape)
+                if layer is not None:
+                    counts[layer] = counts.get(layer, 0) + 1
+                    names.setdefault(layer, path)
+
+            stack.enter_context(module.register_forward_hook(record))
+        stack.enter_context(use_backend("shapes"))
+        stack.enter_context(no_grad())
+        shape = models.input_shape(name)
+        net(np.broadcast_to(np.float32(0), (1, *shape)))
+    entries = tuple(Entry(names[layer], count, layer) for layer, count in counts.items())
+    return Network(name, models.variants(name)[0], shape, entries)
+
+
+def _layer(module: nn.Module, shape: tuple[int, ...]) -> Layer | None:
+    if isinstance(module, nn.Conv2d):
+        return Conv(
+            *shape[1:],
+            filters=module.out_channels,
+            kernel=module.kernel_size,
+            stride=module.stride,
+            padding=module.padding,
+            groups=module.groups,
+            bias=module.bias is not None,
+        )
+    if isinstance(module, nn.MaxPool2d | nn.AvgPool2d):
+        kernel, stride, padding = (
+            pair("trace", name, getattr(module, name), 0)
+            for name in ("kernel_size", "stride", "padding")
+        )
+        kind = MaxPool if isinstance(module, nn.MaxPool2d) else AvgPool
+        return kind(*shape[1:], kernel, stride, padding, module.ceil_mode)
+    if isinstance(module, nn.AdaptiveAvgPool2d):
+        return AdaptiveAvgPool(*shape[1:], pair("trace", "output_size", module.output_size, 1))
+    if isinstance(module, nn.LocalResponseNorm):
+        return LocalResponseNorm(*shape[1:], module.size, module.alpha, module.beta, module.k)
+    if isinstance(module, nn.Linear):
+        outputs, inputs = module.weight.shape
+        return Linear(inputs, outputs, module.bias is not None)
+    return None
+
+
+def write(folder: Path) -> list[Path]:
+    """Write the files of all networks; return their paths."""
+    paths = []
+    for name in TRACED:
+        path = folder / f"{name}.json"
+        path.write_text(trace(name).dumps())
+        paths.append(path)
+    return paths

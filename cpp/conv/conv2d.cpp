@@ -1,0 +1,307 @@
+// Convolution: validation, packing, the forward pass and the gradient of the input.
+#include <algorithm>
+#include <vector>
+
+#include "conv/conv2d.hpp"
+#include "conv/depthwise.hpp"
+#include "core/error.hpp"
+#include "core/memory.hpp"
+#include "gemm/implicit.hpp"
+
+namespace fastconv {
+
+PictureSize conv2d_output_size(const Conv2dParams& p, std::int64_t batch, PictureSize in) {
+  constexpr const char* op = "conv2d";
+  if (p.in_channels < 1 || p.out_channels < 1) {
+    fail(op, "channels must be at least 1",
+         {{"in_channels", p.in_channels}, {"out_channels", p.out_channels}});
+  }
+  if (p.kernel_h < 1 || p.kernel_w < 1) {
+    fail(op, "kernel_size must be at least 1", {{"kernel_h", p.kernel_h}, {"kernel_w", p.kernel_w}});
+  }
+  if (p.stride_h < 1 || p.stride_w < 1) {
+    fail(op, "stride must be at least 1", {{"stride_h", p.stride_h}, {"stride_w", p.stride_w}});
+  }
+  if (p.dilation_h < 1 || p.dilation_w < 1) {
+    fail(op, "dilation must be at least 1",
+         {{"dilation_h", p.dilation_h}, {"dilation_w", p.dilation_w}});
+  }
+  if (p.pad_top < 0 || p.pad_bottom < 0 || p.pad_left < 0 || p.pad_right < 0) {
+    fail(op, "padding must not be negative",
+         {{"top", p.pad_top}, {"bottom", p.pad_bottom}, {"left", p.pad_left},
+          {"right", p.pad_right}});
+  }
+  if (p.groups < 1) fail(op, "groups must be at least 1", {{"groups", p.groups}});
+  if (p.in_channels % p.groups != 0) {
+    fail(op, "groups must divide the channels of x",
+         {{"groups", p.groups}, {"channels", p.in_channels}});
+  }
+  if (p.out_channels % p.groups != 0) {
+    fail(op, "groups must divide the output channels",
+         {{"groups", p.groups}, {"out_channels", p.out_channels}});
+  }
+  if (batch < 0 || in.h < 0 || in.w < 0) {
+    fail(op, "sizes must not be negative", {{"batch", batch}, {"h", in.h}, {"w", in.w}});
+  }
+  // Geometry beyond this could overflow below, and no array reaches it.
+  constexpr std::int64_t kLimit = std::int64_t{1} << 40;
+  for (std::int64_t value : {p.kernel_h, p.kernel_w, p.stride_h, p.stride_w, p.dilation_h,
+                             p.dilation_w, p.pad_top, p.pad_bottom, p.pad_left, p.pad_right, in.h,
+                             in.w, batch, p.in_channels, p.out_channels}) {
+    if (value > kLimit) fail(op, "the size of an array overflows 64 bits", {{"value", value}});
+  }
+  const std::int64_t padded_h = in.h + p.pad_top + p.pad_bottom;
+  const std::int64_t padded_w = in.w + p.pad_left + p.pad_right;
+  const std::int64_t extent_h = checked_mul(op, p.dilation_h, p.kernel_h - 1) + 1;
+  const std::int64_t extent_w = checked_mul(op, p.dilation_w, p.kernel_w - 1) + 1;
+  if (extent_h > padded_h || extent_w > padded_w) {
+    fail(op, "the dilated kernel must fit the padded input",
+         {{"kernel_h", extent_h}, {"kernel_w", extent_w}, {"input_h", padded_h},
+          {"input_w", padded_w}});
+  }
+  const PictureSize out = {(padded_h - extent_h) / p.stride_h + 1,
+                           (padded_w - extent_w) / p.stride_w + 1};
+  const auto floats = [&](std::int64_t channels, PictureSize size) {
+    return checked_mul(op, checked_mul(op, checked_mul(op, batch, channels), size.h), size.w);
+  };
+  checked_mul(op, floats(p.in_channels, in), 4);
+  checked_mul(op, floats(p.out_channels, out), 4);
+  return out;
+}
+
+namespace {
+
+bool is_depthwise(const Conv2dParams& p) {
+  return p.groups > 1 && p.in_channels == p.groups && p.out_channels == p.groups;
+}
+
+std::vector<std::int64_t> all_taps(const Conv2dParams& p) {
+  std::vector<std::int64_t> order(static_cast<std::size_t>(p.kernel_h * p.kernel_w));
+  for (std::size_t t = 0; t < order.size(); ++t) order[t] = static_cast<std::int64_t>(t);
+  return order;
+}
+
+// Packed weights of all groups, one after another.
+struct GroupPanels {
+  const TileKernels* kernels;
+  std::int64_t k, n, groups;  // of one group
+
+  explicit GroupPanels(const Conv2dParams& p)
+      : kernels(&tile_kernels()),
+        k(p.in_channels / p.groups * p.kernel_h * p.kernel_w),
+        n(p.out_channels / p.groups),
+        groups(p.groups) {}
+
+  std::int64_t group_floats() const { return Panels::floats(*kernels, k, n); }
+  std::int64_t floats() const { return groups * group_floats(); }
+  Panels group(float* memory, std::int64_t g) const {
+    return {kernels, memory + g * group_floats(), k, n};
+  }
+  void pack(const Conv2dParams& p, const float* weight, float* memory) const {
+    const std::vector<std::int64_t> order = all_taps(p);
+    for (std::int64_t g = 0; g < groups; ++g) {
+      group(memory, g).pack_taps(weight + g * n * k, p.in_channels / p.groups,
+                                 p.kernel_h * p.kernel_w, order);
+    }
+  }
+};
+
+// The weights of a depthwise convolution, (C, 1, KH, KW) -> (KH * KW, C), and back.
+void transpose_small(const float* from, std::int64_t rows, std::int64_t columns, float* to) {
+  for (std::int64_t r = 0; r < rows; ++r) {
+    for (std::int64_t c = 0; c < columns; ++c) to[c * rows + r] = from[r * columns + c];
+  }
+}
+
+std::int64_t line_grain(const Conv2dParams& p, std::int64_t width) {
+  return std::max<std::int64_t>(1, 32768 / (width * p.in_channels * p.kernel_h * p.kernel_w + 1));
+}
+
+void run_depthwise(const Conv2dParams& p, std::int64_t batch, PictureSize in, const float* x,
+                   const float* weight, const Epilogue& epilogue, float* out) {
+  const DepthwiseJob job = {p, batch, in, conv2d_output_size(p, batch, in), weight};
+  const DepthwiseKernels& kernels = depthwise_kernels();
+  parallel_for(batch * job.out.h, line_grain(p, job.out.w), [&](std::int64_t begin, std::int64_t end) {
+    kernels.forward(job, x, epilogue, begin, end, out);
+  });
+}
+
+void run_panels(const Conv2dParams& p, std::int64_t batch, PictureSize in, const float* x,
+                const GroupPanels& layout, float* panels, const Epilogue& epilogue, float* out) {
+  const PictureSize size = conv2d_output_size(p, batch, in);
+  ImplicitGemm gemm;
+  gemm.images = batch;
+  gemm.in_h = in.h;
+  gemm.in_w = in.w;
+  gemm.channels = p.in_channels / p.groups;
+  gemm.in_pixel = p.in_channels;
+  gemm.in_row = in.w * p.in_channels;
+  gemm.in_image = in.h * gemm.in_row;
+  gemm.out_h = size.h;
+  gemm.out_w = size.w;
+  gemm.out_pixel = p.out_channels;
+  gemm.out_row = size.w * p.out_channels;
+  gemm.out_image = size.h * gemm.out_row;
+  gemm.step_h = p.stride_h;
+  gemm.step_w = p.stride_w;
+  for (std::int64_t i = 0; i < p.kernel_h; ++i) {
+    for (std::int64_t j = 0; j < p.kernel_w; ++j) {
+      gemm.taps.push_back({i * p.dilation_h - p.pad_top, j * p.dilation_w - p.pad_left});
+    }
+  }
+  gemm.activation = epilogue.activation;
+  for (std::int64_t g = 0; g < p.groups; ++g) {
+    const std::int64_t first = g * layout.n;
+    gemm.in = x + g * gemm.channels;
+    gemm.out = out + first;
+    gemm.bias = epilogue.bias == nullptr ? nullptr : epilogue.bias + first;
+    gemm.residual = epilogue.residual == nullptr ? nullptr : epilogue.residual + first;
+    gemm.b = layout.group(panels, g);
+    gemm.run();
+  }
+}
+
+}  // namespace
+
+struct PackedConv2d::Impl {
+  Conv2dParams params;
+  bool depthwise;
+  GroupPanels layout;
+  AlignedBuffer weight, bias;
+  Activation activation;
+};
+
+PackedConv2d::PackedConv2d(const Conv2dParams& p, const float* weight, const float* bias,
+                           Activation activation)
+    : impl_(new Impl{p, is_depthwise(p), GroupPanels(p), {}, {}, activation}) {
+  // The smallest picture that the kernel fits: checks the parameters.
+  conv2d_output_size(p, 0, {checked_mul("conv2d", p.dilation_h, p.kernel_h), checked_mul("conv2d", p.dilation_w, p.kernel_w)});
+  if (impl_->depthwise) {
+    impl_->weight = AlignedBuffer(p.out_channels * impl_->layout.k);
+    transpose_small(weight, p.out_channels, impl_->layout.k, impl_->weight.data());
+  } else {
+    impl_->weight = AlignedBuffer(impl_->layout.floats());
+    impl_->layout.pack(p, weight, impl_->weight.data());
+  }
+  if (bias != nullptr) {
+    impl_->bias = AlignedBuffer(p.out_channels);
+    std::copy_n(bias, p.out_channels, impl_->bias.data());
+  }
+}
+
+PackedConv2d::~PackedConv2d() = default;
+PackedConv2d::PackedConv2d(PackedConv2d&&) noexcept = default;
+PackedConv2d& PackedConv2d::operator=(PackedConv2d&&) noexcept = default;
+
+const Conv2dParams& PackedConv2d::params() const { return impl_->params; }
+
+void PackedConv2d::run(const float* x, std::int64_t batch, PictureSize in, const float* residual,
+                       float* out) const {
+  const Epilogue epilogue = {impl_->bias.data(), residual, impl_->activation};
+  float* weight = const_cast<float*>(impl_->weight.data());  // read only
+  if (impl_->depthwise) {
+    run_depthwise(impl_->params, batch, in, x, weight, epilogue, out);
+  } else {
+    run_panels(impl_->params, batch, in, x, impl_->layout, weight, epilogue, out);
+  }
+}
+
+void conv2d(const Conv2dParams& p, std::int64_t batch, PictureSize in, const float* x,
+            const float* weight, const Epilogue& epilogue, float* out) {
+  conv2d_output_size(p, batch, in);
+  if (is_depthwise(p)) {
+    Scratch memory(p.out_channels * p.kernel_h * p.kernel_w);
+    transpose_small(weight, p.out_channels, p.kernel_h * p.kernel_w, memory.data());
+    run_depthwise(p, batch, in, x, memory.data(), epilogue, out);
+    return;
+  }
+  const GroupPanels layout(p);
+  Scratch panels(layout.floats());
+  layout.pack(p, weight, panels.data());
+  run_panels(p, batch, in, x, layout, panels.data(), epilogue, out);
+}
+
+// Pixels of grad_x whose coordinates leave the same remainder by the stride (a phase) are touched
+// by the same kernel positions, each at one fixed distance in grad_out: per phase, a convolution
+// of stride 1 with part of the kernel.
+void conv2d_backward_input(const Conv2dParams& p, std::int64_t batch, PictureSize in,
+                           const float* grad_out, const float* weight, float* grad_x) {
+  const PictureSize size = conv2d_output_size(p, batch, in);
+  const std::int64_t taps = p.kernel_h * p.kernel_w;
+  if (is_depthwise(p)) {
+    Scratch memory(p.out_channels * taps);
+    transpose_small(weight, p.out_channels, taps, memory.data());
+    const DepthwiseJob job = {p, batch, in, size, memory.data()};
+    const DepthwiseKernels& kernels = depthwise_kernels();
+    parallel_for(batch * in.h, line_grain(p, in.w), [&](std::int64_t begin, std::int64_t end) {
+      kernels.backward_input(job, grad_out, begin, end, grad_x);
+    });
+    return;
+  }
+
+  const TileKernels& kernels = tile_kernels();
+  const std::int64_t group_in = p.in_channels / p.groups, group_out = p.out_channels / p.groups;
+  Scratch memory(Panels::floats(kernels, group_out * taps, group_in));
+
+  ImplicitGemm gemm;
+  gemm.images = batch;
+  gemm.in_h = size.h;
+  gemm.in_w = size.w;
+  gemm.channels = group_out;
+  gemm.in_pixel = p.out_channels;
+  gemm.in_row = size.w * p.out_channels;
+  gemm.in_image = size.h * gemm.in_row;
+  gemm.out_pixel = p.stride_w * p.in_channels;
+  gemm.out_row = p.stride_h * in.w * p.in_channels;
+  gemm.out_image = in.h * in.w * p.in_channels;
+
+  for (std::int64_t phase_y = 0; phase_y < std::min(p.stride_h, in.h); ++phase_y) {
+    for (std::int64_t phase_x = 0; phase_x < std::min(p.stride_w, in.w); ++phase_x) {
+      gemm.out_h = ceil_div(in.h - phase_y, p.stride_h);
+      gemm.out_w = ceil_div(in.w - phase_x, p.stride_w);
+      gemm.taps.clear();
+      std::vector<std::int64_t> order;
+      // Backwards through the kernel is forwards through grad_out.
+      for (std::int64_t i = p.kernel_h - 1; i >= 0; --i) {
+        const std::int64_t y = phase_y + p.pad_top - i * p.dilation_h;
+        if (y % p.stride_h != 0) continue;
+        for (std::int64_t j = p.kernel_w - 1; j >= 0; --j) {
+          const std::int64_t x = phase_x + p.pad_left - j * p.dilation_w;
+          if (x % p.stride_w != 0) continue;
+          gemm.taps.push_back({y / p.stride_h, x / p.stride_w});
+          order.push_back(i * p.kernel_w + j);
+        }
+      }
+      const std::int64_t k = group_out * static_cast<std::int64_t>(order.size());
+      gemm.b = {&kernels, memory.data(), k, group_in};
+      for (std::int64_t g = 0; g < p.groups; ++g) {
+        const float* group_weight = weight + g * group_out * group_in * taps;
+        if (taps == 1 && k > 0) {
+          gemm.b.pack(group_weight, group_in, 1);
+        } else {
+          gemm.b.pack_taps_back(group_weight, group_out, group_in, taps, order);
+        }
+        gemm.in = grad_out + g * group_out;
+        gemm.out = grad_x + (phase_y * in.w + phase_x) * p.in_channels + g * group_in;
+        gemm.run();
+      }
+    }
+  }
+}
+
+void depthwise_backward_weight(const Conv2dParams& p, std::int64_t batch, PictureSize in,
+                               const float* grad_out, const float* x, float* grad_weight) {
+  const PictureSize size = conv2d_output_size(p, batch, in);
+  const std::int64_t taps = p.kernel_h * p.kernel_w;
+  Scratch memory(p.out_channels * taps);
+  const DepthwiseJob job = {p, batch, in, size, nullptr};
+  const DepthwiseKernels& kernels = depthwise_kernels();
+  const std::int64_t block = tile_kernels().lanes;
+  parallel_for(ceil_div(p.in_channels, block), 1, [&](std::int64_t begin, std::int64_t end) {
+    kernels.backward_weight(job, grad_out, x, begin * block, std::min(end * block, p.in_channels),
+                            memory.data());
+  });
+  transpose_small(memory.data(), taps, p.out_channels, grad_weight);
+}
+
+}  // namespace fastconv

@@ -1,0 +1,52 @@
+// Aligned memory, and scratch memory that a thread keeps between calls.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+namespace fastconv {
+
+// Floats on a 64-byte boundary, uninitialised; large blocks ask the system for huge pages.
+// Throws std::bad_alloc.
+class AlignedBuffer {
+ public:
+  AlignedBuffer() = default;
+  explicit AlignedBuffer(std::int64_t floats);
+  AlignedBuffer(AlignedBuffer&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  AlignedBuffer& operator=(AlignedBuffer&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  ~AlignedBuffer();
+
+  float* data() { return data_; }
+  const float* data() const { return data_; }
+  std::int64_t size() const { return size_; }
+
+ private:
+  float* data_ = nullptr;
+  std::int64_t size_ = 0;
+};
+
+// Uninitialised floats that live until this object ends. Small blocks come from a stack that the
+// calling thread keeps, so that repeated calls neither allocate nor fault pages in.
+// Take it before a parallel region: it may throw std::bad_alloc.
+class Scratch {
+ public:
+  explicit Scratch(std::int64_t floats);
+  ~Scratch();
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+
+  float* data() { return data_; }
+
+ private:
+  AlignedBuffer own_;
+  float* data_ = nullptr;
+  std::int64_t taken_ = 0;
+};
+
+}  // namespace fastconv

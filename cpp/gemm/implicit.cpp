@@ -1,0 +1,380 @@
+#include "gemm/implicit.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/memory.hpp"
+
+namespace fastconv {
+namespace {
+
+// Rows of A whose starts share their low 12 bits fall into one L1 set of 8 to 12 ways; a tile has
+// up to 14. Such rows are copied to a strip with one more line a pixel.
+constexpr std::int64_t kL1SetStride = 1024;  // floats
+constexpr std::int64_t kLine = 16;
+
+// An output larger than this would push its input out of any share of L3: write past the caches.
+constexpr std::int64_t kStreamBytes = std::int64_t{64} << 20;
+
+// Less than this many multiply-adds are done before another thread has woken.
+constexpr std::int64_t kMinWorkPerThread = 200'000;
+
+struct KBlock {
+  std::int64_t k_begin;
+  std::vector<Run> runs;
+};
+
+// The plan of one call. A unit is what a strip holds one or more of: a line of output pixels, or,
+// where all output pixels are evenly spaced in memory (`flat`), one tile's worth of them.
+class Plan {
+ public:
+  explicit Plan(const ImplicitGemm& problem) : g(problem), kernels(*problem.b.kernels) {
+    measure_taps();
+    flatten();
+    choose_strip();
+    block_k();
+    divide();
+  }
+
+  void execute();
+
+ private:
+  struct Part {
+    Range units, panels;
+  };
+
+  void measure_taps();
+  void flatten();
+  void choose_strip();
+  void block_k();
+  void divide();
+  void work(const Part& part, float* strip, Tile* tiles) const;
+  void fill_strip(Range range, float* strip) const;
+  void copy_line(const float* row, float* to) const;
+  std::int64_t plan_tiles(Range range, Tile* tiles) const;
+
+  // The pixels of one unit of a flat plan.
+  Range pixels(std::int64_t unit) const { return split(g.out_w, units, unit); }
+  // f(image, first output line, lines) for every picture that a range of units touches.
+  template <class F>
+  void each_picture(Range range, const F& f) const {
+    for (std::int64_t unit = range.begin; unit < range.end;) {
+      const std::int64_t y = unit % g.out_h, lines = std::min(g.out_h - y, range.end - unit);
+      f(unit / g.out_h, y, lines);
+      unit += lines;
+    }
+  }
+  std::int64_t max_tiles() const {
+    const std::int64_t groups = ceil_div(g.out_w, kernels.mr / 2);
+    return flat ? strip_units : ceil_div(strip_units * groups, 2);
+  }
+  // Rows of the strip that `lines` consecutive output lines of one picture need.
+  std::int64_t strip_rows(std::int64_t lines) const {
+    return one_tap ? lines : (lines - 1) * g.step_h + max_dy - min_dy + 1;
+  }
+
+  ImplicitGemm g;
+  const TileKernels& kernels;
+
+  std::int64_t min_dy = 0, max_dy = 0, min_dx = 0, max_dx = 0;
+  bool inside = true;   // no tap leaves the picture
+  bool one_tap = false;
+  bool flat = false;
+  bool copy = false;
+  bool stream = false;
+  std::int64_t in_spacing = 0;  // floats between successive output pixels' windows in `in`
+  std::int64_t a_row = 0;       // the same where tiles read it: in `in` or in the strip
+  std::int64_t strip_pixel = 0, strip_line = 0;  // floats
+  std::int64_t units = 0, strip_units = 1, strip_floats = 0;
+  std::vector<KBlock> k_blocks;
+  std::vector<Part> parts;
+};
+
+void Plan::measure_taps() {
+  one_tap = g.taps.size() == 1;
+  if (g.taps.empty()) return;
+  min_dy = max_dy = g.taps[0].dy;
+  min_dx = max_dx = g.taps[0].dx;
+  for (const Tap& tap : g.taps) {
+    min_dy = std::min(min_dy, tap.dy);
+    max_dy = std::max(max_dy, tap.dy);
+    min_dx = std::min(min_dx, tap.dx);
+    max_dx = std::max(max_dx, tap.dx);
+  }
+  inside = min_dy >= 0 && min_dx >= 0 && (g.out_h - 1) * g.step_h + max_dy < g.in_h &&
+           (g.out_w - 1) * g.step_w + max_dx < g.in_w;
+}
+
+// Folds lines, then pictures, into one line of evenly spaced pixels where memory is so laid out.
+void Plan::flatten() {
+  in_spacing = g.step_w * g.in_pixel;
+  if (!inside) return;
+  const auto fold = [&](std::int64_t& count, std::int64_t in_stride, std::int64_t out_stride) {
+    if (count == 1) return true;
+    if (g.out_w == 1) {
+      in_spacing = in_stride;
+      g.out_pixel = out_stride;
+    } else if (in_stride != g.out_w * in_spacing || out_stride != g.out_w * g.out_pixel) {
+      return false;
+    }
+    g.out_w *= count;
+    count = 1;
+    return true;
+  };
+  flat = fold(g.out_h, g.step_h * g.in_row, g.out_row) && fold(g.images, g.in_image, g.out_image);
+}
+
+void Plan::choose_strip() {
+  const bool conflict = in_spacing % kL1SetStride == 0 && g.out_w > 4;
+  copy = !inside || (conflict && (one_tap || !flat));
+  const std::int64_t budget = static_cast<std::int64_t>(l2_cache_bytes() / sizeof(float) / 3);
+
+  strip_pixel = g.channels;
+  if (strip_pixel % kL1SetStride == 0 || (!one_tap && strip_pixel * g.step_w % kL1SetStride == 0)) {
+    strip_pixel += kLine;
+  }
+  if (flat) {
+    units = ceil_div(g.out_w, kernels.mr);
+    const std::int64_t unit_floats = std::max<std::int64_t>(1, kernels.mr * g.b.k);
+    strip_units = std::clamp<std::int64_t>(budget / unit_floats, 1, 512);
+    strip_floats = strip_units * kernels.mr * strip_pixel;
+  } else {
+    units = g.images * g.out_h;
+    const std::int64_t pixels =
+        one_tap ? g.out_w : (g.out_w - 1) * g.step_w + max_dx - min_dx + 1;
+    strip_line = pixels * strip_pixel;
+    const std::int64_t unit_floats = std::max<std::int64_t>(1, (one_tap ? 1 : g.step_h) * strip_line);
+    strip_units = std::clamp<std::int64_t>(budget / unit_floats, 1, 4096);
+    // A strip that starts inside a picture can touch one more picture than it fills.
+    const std::int64_t pictures = ceil_div(strip_units, g.out_h) + 1;
+    strip_floats = strip_line * (strip_units * (one_tap ? 1 : g.step_h) + pictures * (max_dy - min_dy + 1));
+  }
+  strip_units = std::min(strip_units, std::max<std::int64_t>(1, units));
+  a_row = copy ? (one_tap ? 1 : g.step_w) * strip_pixel : in_spacing;
+  if (one_tap && inside) g.in += g.taps[0].dy * g.in_row + g.taps[0].dx * g.in_pixel;
+}
+
+// Runs of contiguous k, cut where a panel's share of k outgrows a quarter of L2.
+void Plan::block_k() {
+  const std::int64_t kc_limit = std::max<std::int64_t>(
+      256, static_cast<std::int64_t>(l2_cache_bytes() / sizeof(float) / 4) / kernels.nr);
+  const std::int64_t blocks = std::max<std::int64_t>(1, ceil_div(g.b.k, kc_limit));
+  const std::int64_t kc = round_up(ceil_div(g.b.k, blocks), kLine);
+  k_blocks.push_back({0, {}});
+  std::int64_t k = 0;
+  for (const Tap& tap : g.taps) {
+    std::int64_t offset =
+        one_tap ? 0
+        : copy  ? (tap.dy - min_dy) * strip_line + (tap.dx - min_dx) * strip_pixel
+                : tap.dy * g.in_row + tap.dx * g.in_pixel;
+    for (std::int64_t left = g.channels; left > 0;) {
+      if (k == k_blocks.back().k_begin + kc) k_blocks.push_back({k, {}});
+      const std::int64_t length = std::min(left, k_blocks.back().k_begin + kc - k);
+      std::vector<Run>& runs = k_blocks.back().runs;
+      if (!runs.empty() && runs.back().a + runs.back().length == offset) {
+        runs.back().length += length;
+      } else {
+        runs.push_back({offset, length});
+      }
+      k += length;
+      offset += length;
+      left -= length;
+    }
+  }
+}
+
+// Cuts units times panels among the threads, along the axis (or both) that costs least: the largest
+// part's arithmetic, plus half of the time that its weights and its strips take to arrive.
+void Plan::divide() {
+  const std::int64_t panels = g.b.count();
+  const std::int64_t unit_pixels = flat ? kernels.mr : g.out_w;
+  const double total = static_cast<double>(units) * static_cast<double>(unit_pixels) *
+                       static_cast<double>(g.b.k) * static_cast<double>(g.b.n);
+  const int threads = static_cast<int>(
+      std::clamp<double>(total / kMinWorkPerThread, 1.0, get_num_threads()));
+  constexpr double kBytesPerCycle = 8;
+  const double fma_per_cycle = 2.0 * kernels.lanes;
+
+  int best_rows = 1;
+  double best = -1;
+  for (int rows = 1; rows <= threads; ++rows) {
+    if (threads % rows != 0) continue;
+    const int columns = threads / rows;
+    const double my_units = static_cast<double>(ceil_div(units, rows));
+    const double my_columns = static_cast<double>(ceil_div(panels, columns) * kernels.nr);
+    const double strips = std::max(1.0, my_units / static_cast<double>(strip_units));
+    const double weights = 4.0 * my_columns * static_cast<double>(g.b.k) * strips;
+    const double picture = 4.0 * my_units * static_cast<double>(unit_pixels * g.channels);
+    const double cost = my_units * static_cast<double>(unit_pixels * g.b.k) * my_columns / fma_per_cycle +
+                        0.5 * (weights + picture) / kBytesPerCycle;
+    if (best < 0 || cost < best) {
+      best = cost;
+      best_rows = rows;
+    }
+  }
+  const int columns = threads / best_rows;
+  for (int r = 0; r < best_rows; ++r) {
+    for (int c = 0; c < columns; ++c) {
+      const Part part = {split(units, best_rows, r), split(panels, columns, c)};
+      if (part.units.size() > 0 && part.panels.size() > 0) parts.push_back(part);
+    }
+  }
+
+  const std::int64_t bytes = g.images * g.out_h * g.out_w * g.b.n * 4;
+  const auto on_lines = [](std::int64_t floats) { return floats % kLine == 0; };
+  stream = bytes >= kStreamBytes && k_blocks.size() == 1 && g.beta == 0.0f &&
+           reinterpret_cast<std::uintptr_t>(g.out) % 64 == 0 && on_lines(g.out_pixel) &&
+           on_lines(g.out_row) && on_lines(g.out_image);
+}
+
+// One line of the strip from a line of the picture, with zeros outside it. A single tap takes only
+// the pixels that it sees.
+void Plan::copy_line(const float* row, float* to) const {
+  const std::int64_t step = one_tap ? g.step_w : 1;
+  const std::int64_t count = strip_line / std::max<std::int64_t>(1, strip_pixel);
+  const std::int64_t left = std::clamp<std::int64_t>(ceil_div(std::max<std::int64_t>(0, -min_dx), step), 0, count);
+  const std::int64_t end = std::clamp<std::int64_t>(
+      ceil_div(std::max<std::int64_t>(0, g.in_w - min_dx), step), left, count);
+  const auto bytes = [](std::int64_t floats) { return static_cast<std::size_t>(floats) * sizeof(float); };
+  std::memset(to, 0, bytes(left * strip_pixel));
+  if (end > left) {
+    const float* from = row + (min_dx + left * step) * g.in_pixel;
+    if (step == 1 && g.in_pixel == g.channels && strip_pixel == g.channels) {
+      std::memcpy(to + left * strip_pixel, from, bytes((end - left) * g.channels));
+    } else {
+      for (std::int64_t i = left; i < end; ++i, from += step * g.in_pixel) {
+        std::memcpy(to + i * strip_pixel, from, bytes(g.channels));
+      }
+    }
+  }
+  std::memset(to + end * strip_pixel, 0, bytes((count - end) * strip_pixel));
+}
+
+// Copies what the units' tiles will read, picture by picture.
+void Plan::fill_strip(Range range, float* strip) const {
+  if (flat) {
+    const std::int64_t end = pixels(range.end - 1).end;
+    for (std::int64_t i = pixels(range.begin).begin; i < end; ++i, strip += strip_pixel) {
+      std::memcpy(strip, g.in + i * in_spacing, static_cast<std::size_t>(g.channels) * sizeof(float));
+    }
+    return;
+  }
+  each_picture(range, [&](std::int64_t image, std::int64_t y, std::int64_t lines) {
+    const std::int64_t rows = strip_rows(lines), step = one_tap ? g.step_h : 1;
+    for (std::int64_t i = 0; i < rows; ++i, strip += strip_line) {
+      const std::int64_t in_y = y * g.step_h + min_dy + i * step;
+      if (in_y < 0 || in_y >= g.in_h) {
+        std::memset(strip, 0, static_cast<std::size_t>(strip_line) * sizeof(float));
+      } else {
+        copy_line(g.in + image * g.in_image + in_y * g.in_row, strip);
+      }
+    }
+  });
+}
+
+std::int64_t Plan::plan_tiles(Range range, Tile* tiles) const {
+  std::int64_t n_tiles = 0;
+  if (flat) {
+    const std::int64_t first = copy ? pixels(range.begin).begin : 0;
+    for (std::int64_t unit = range.begin; unit < range.end; ++unit) {
+      const Range p = pixels(unit);
+      const std::int64_t second = p.begin + (p.size() + 1) / 2;
+      tiles[n_tiles++] = {{(p.begin - first) * a_row, (second - first) * a_row},
+                          {p.begin * g.out_pixel, second * g.out_pixel},
+                          p.size()};
+    }
+    return n_tiles;
+  }
+
+  // Lines are cut into groups whose sizes differ by at most one; two groups make a tile, whichever
+  // lines they come from.
+  struct Group {
+    std::int64_t a, c, rows;
+  };
+  Group waiting = {0, 0, 0};
+  const std::int64_t groups = ceil_div(g.out_w, kernels.mr / 2);
+  std::int64_t strip_offset = 0;
+  each_picture(range, [&](std::int64_t image, std::int64_t y, std::int64_t lines) {
+    for (std::int64_t line = 0; line < lines; ++line) {
+      const std::int64_t a = copy ? strip_offset + line * (one_tap ? 1 : g.step_h) * strip_line
+                                  : image * g.in_image + (y + line) * g.step_h * g.in_row;
+      const std::int64_t c = image * g.out_image + (y + line) * g.out_row;
+      for (std::int64_t i = 0; i < groups; ++i) {
+        const Range x = split(g.out_w, groups, i);
+        Group group = {a + x.begin * a_row, c + x.begin * g.out_pixel, x.size()};
+        if (waiting.rows == 0) {
+          waiting = group;
+          continue;
+        }
+        if (waiting.rows < group.rows) std::swap(waiting, group);
+        tiles[n_tiles++] = {{waiting.a, group.a}, {waiting.c, group.c}, waiting.rows + group.rows};
+        waiting.rows = 0;
+      }
+    }
+    strip_offset += strip_rows(lines) * strip_line;
+  });
+  if (waiting.rows > 0) {
+    const std::int64_t half = (waiting.rows + 1) / 2;
+    tiles[n_tiles++] = {{waiting.a, waiting.a + half * a_row},
+                        {waiting.c, waiting.c + half * g.out_pixel},
+                        waiting.rows};
+  }
+  return n_tiles;
+}
+
+void Plan::work(const Part& part, float* strip, Tile* tiles) const {
+  TileJob job;
+  job.tiles = tiles;
+  job.a = copy ? strip : g.in;
+  job.a_row = a_row;
+  job.a_step = 1;
+  job.b = g.b.data + part.panels.begin * g.b.stride();
+  job.panel_stride = g.b.stride();
+  job.n_begin = part.panels.begin * kernels.nr;
+  job.n_end = std::min(part.panels.end * kernels.nr, g.b.n);
+  job.c = g.out;
+  job.c_row = g.out_pixel;
+  job.alpha = g.alpha;
+  job.stream = stream;
+
+  const std::int64_t strips = ceil_div(part.units.size(), strip_units);
+  for (std::int64_t i = 0; i < strips; ++i) {
+    Range range = split(part.units.size(), strips, i);
+    range = {part.units.begin + range.begin, part.units.begin + range.end};
+    if (copy) fill_strip(range, strip);
+    job.n_tiles = plan_tiles(range, tiles);
+    for (std::size_t k = 0; k < k_blocks.size(); ++k) {
+      const bool first = k == 0, last = k + 1 == k_blocks.size();
+      job.runs = k_blocks[k].runs.data();
+      job.n_runs = static_cast<std::int64_t>(k_blocks[k].runs.size());
+      job.k_begin = k_blocks[k].k_begin;
+      job.beta = first ? g.beta : 1.0f;
+      job.bias = last ? g.bias : nullptr;
+      job.residual = last ? g.residual : nullptr;
+      job.activation = last ? g.activation : Activation{};
+      kernels.by_row(job);
+    }
+  }
+}
+
+void Plan::execute() {
+  const std::int64_t n_parts = static_cast<std::int64_t>(parts.size());
+  const std::int64_t my_strip = copy ? round_up(strip_floats, kLine) : 0;
+  const std::int64_t my_tiles = max_tiles();
+  Scratch strips(n_parts * my_strip);
+  // Tile is a handful of 64-bit integers; two floats' room each.
+  Scratch tiles(n_parts * my_tiles * static_cast<std::int64_t>(sizeof(Tile) / sizeof(float)));
+  Tile* tile_memory = reinterpret_cast<Tile*>(tiles.data());
+  parallel_team(static_cast<int>(n_parts), [&](int i) {
+    work(parts[static_cast<std::size_t>(i)], strips.data() + i * my_strip, tile_memory + i * my_tiles);
+  });
+}
+
+}  // namespace
+
+void ImplicitGemm::run() const {
+  if (images == 0 || out_h == 0 || out_w == 0 || b.n == 0) return;
+  Plan(*this).execute();
+}
+
+}  // namespace fastconv

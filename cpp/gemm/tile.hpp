@@ -1,0 +1,101 @@
+// The register-tile kernels that GEMM and convolution share.
+//
+//   C(i, j) = activation(alpha * sum_k A(i, k) * B(k, j) + beta * C(i, j) + bias(j) + residual(i, j))
+//
+// Names as in BLIS: a tile is at most MR rows by NR columns of C and lives in registers while k
+// runs. B is packed in panels: panel p holds columns [p * NR, p * NR + NR) as k rows of NR floats;
+// the last panel is only as many vectors wide as it needs, zero-padded. A is read in place: one
+// broadcast a row and k.
+#pragma once
+
+#include <cstdint>
+
+#include "core/dispatch.hpp"
+#include "fastconv/activation.hpp"
+
+namespace fastconv {
+
+// A stretch of k during which A is read with one step. `a` is an offset in floats.
+struct Run {
+  std::int64_t a, length;
+};
+
+// Rows of a tile come as two groups of evenly spaced rows, so that a tile can span two lines of a
+// picture: the first group holds (rows + 1) / 2 rows, the second rows / 2. Offsets in floats.
+struct Tile {
+  std::int64_t a[2], c[2];
+  std::int64_t rows;
+};
+
+struct TileJob {
+  const Tile* tiles;
+  std::int64_t n_tiles;
+
+  const Run* runs;  // the k block
+  std::int64_t n_runs;
+  const float* a;
+  std::int64_t a_row;  // floats between the rows of a group
+  std::int64_t a_step;  // floats between successive k; 1 for the by-row kernels
+
+  const float* b;               // the panel that starts at column n_begin
+  std::int64_t panel_stride;    // floats between panels
+  std::int64_t k_begin;         // of this k block in the panels
+  std::int64_t n_begin, n_end;  // columns; n_begin is a multiple of NR, n_end too or the last
+
+  float* c;
+  std::int64_t c_row;
+  float alpha, beta;     // beta 0 never reads C
+  const float* bias;     // by column, or null
+  const float* residual;  // laid out as C, or null
+  Activation activation;
+  bool stream;  // write C past the caches; every row of C then starts on a vector boundary
+};
+
+struct TileKernels {
+  int lanes, mr, nr;
+
+  // Rows of A contiguous in k (a_step is 1), groups of rows a_row apart.
+  void (*by_row)(const TileJob& job);
+  // A stored with k outermost: row i of a tile at a[0] + i, successive k a_step apart.
+  // Only a[0], c[0] are used and rows of C are c_row apart throughout.
+  void (*by_column)(const TileJob& job);
+
+  // Packs one panel of `columns` <= NR columns. B(k, j) = src[k * k_stride + j * n_stride],
+  // where one of the strides is 1.
+  void (*pack)(const float* src, std::int64_t k_stride, std::int64_t n_stride, std::int64_t k,
+               std::int64_t columns, float* panel);
+  // As pack, for B(t * channels + c, j) = src[j * n_stride + c * taps + order[t]]: rows of
+  // kernel weights (O, I, KH, KW) to channels-last k, the taps chosen and ordered by `order`.
+  void (*pack_taps)(const float* src, std::int64_t n_stride, std::int64_t channels,
+                    std::int64_t taps, const std::int64_t* order, std::int64_t n_order,
+                    std::int64_t columns, float* panel);
+
+  // The same weights seen from the other side, for input gradients, where B's columns are the input
+  // channels: B(t * out_channels + o, j) = src[o * k_stride + j * taps + order[t]].
+  void (*pack_taps_back)(const float* src, std::int64_t k_stride, std::int64_t out_channels,
+                         std::int64_t taps, const std::int64_t* order, std::int64_t n_order,
+                         std::int64_t columns, float* panel);
+  // Back from channels-last k to rows of weights:
+  // dst[j * channels * taps + c * taps + t] = src[(t * channels + c) * ld + j] for j < columns.
+  void (*unpack_taps)(const float* src, std::int64_t ld, std::int64_t channels, std::int64_t taps,
+                      std::int64_t columns, float* dst);
+
+  // dst[c * ld_dst + r] = src[r * ld_src + c]; writes whole vectors, so that a row of dst has room
+  // for `rows` rounded up to a multiple of `lanes`.
+  void (*transpose)(const float* src, std::int64_t ld_src, std::int64_t rows, std::int64_t columns,
+                    float* dst, std::int64_t ld_dst);
+
+  // sums[j] = sum_i x[i * ld + j]
+  void (*column_sums)(const float* x, std::int64_t ld, std::int64_t rows, std::int64_t columns,
+                      float* sums);
+
+  // out[m][n] = sum_k x[m][k] * w[n][k], for n in [n_begin, n_end): few rows of x, each row of w
+  // read once and in place.
+  void (*dot)(const float* x, std::int64_t ldx, std::int64_t m, const float* w, std::int64_t ldw,
+              std::int64_t k, std::int64_t n_begin, std::int64_t n_end, float* out,
+              std::int64_t ldout);
+};
+
+FASTCONV_DECLARE_KERNELS(TileKernels, tile_kernels)
+
+}  // namespace fastconv

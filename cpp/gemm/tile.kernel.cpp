@@ -1,0 +1,394 @@
+#include "gemm/tile.hpp"
+
+#include "simd/activation.hpp"
+#include "simd/simd.hpp"
+
+namespace fastconv {
+namespace FASTCONV_ISA {
+namespace {
+
+// Accumulators, two vectors of B and one broadcast must fit the registers: 28 + 3 of 32 with
+// AVX-512, 12 + 3 of 16 with AVX2; plain SSE needs one more for the product of a * b + c.
+constexpr int kVecs = 2;
+constexpr int kGroup = kRegisters == 32 ? 7 : (W == 8 ? 3 : 2);
+constexpr int MR = 2 * kGroup;
+constexpr int NR = kVecs * W;
+
+// Row i of a group. Multiples of the stride up to 6 come from s, 3s and 5s by the CPU's own
+// addressing (base + index * {1, 2, 4}), so that a 14-row tile needs seven registers, not fourteen.
+FASTCONV_INLINE const char* row_address(const char* p, std::ptrdiff_t s, std::ptrdiff_t s3,
+                                        std::ptrdiff_t s5, int i) {
+  switch (i) {
+    case 0:
+      return p;
+    case 1:
+      return p + s;
+    case 2:
+      return p + 2 * s;
+    case 3:
+      return p + s3;
+    case 4:
+      return p + 4 * s;
+    case 5:
+      return p + s5;
+    default:
+      return p + 2 * s3;
+  }
+}
+
+FASTCONV_INLINE vf broadcast(const char* p) { return set1(*reinterpret_cast<const float*>(p)); }
+
+// f(row, vector) for every vector of a tile, unrolled, so that accumulators stay in registers.
+template <int ROWS, int VECS, class F>
+FASTCONV_INLINE void each(const F& f) {
+#pragma GCC unroll 16
+  for (int i = 0; i < ROWS; ++i) {
+#pragma GCC unroll 2
+    for (int v = 0; v < VECS; ++v) f(i, v);
+  }
+}
+
+// The epilogue: what follows the sum over k, in the order of the formula in tile.hpp.
+template <int ROWS, int VECS, bool WHOLE>
+FASTCONV_INLINE void write(const TileJob& job, const Tile& tile, std::int64_t n,
+                           vf (&acc)[ROWS][VECS]) {
+  constexpr int kFirst = (ROWS + 1) / 2;
+  const std::int64_t lanes = job.n_end - n - (VECS - 1) * W;  // of the last vector
+  const auto offset = [&](int i, int v) {
+    return (i < kFirst ? tile.c[0] + i * job.c_row : tile.c[1] + (i - kFirst) * job.c_row) + n +
+           v * W;
+  };
+  const auto read = [&](const float* p, int v) {
+    return WHOLE || v + 1 < VECS ? load(p) : load_first(p, lanes);
+  };
+
+  if (job.alpha != 1.0f) {
+    const vf alpha = set1(job.alpha);
+    each<ROWS, VECS>([&](int i, int v) { acc[i][v] = acc[i][v] * alpha; });
+  }
+  if (job.beta != 0.0f) {
+    const vf beta = set1(job.beta);
+    each<ROWS, VECS>(
+        [&](int i, int v) { acc[i][v] = fma(read(job.c + offset(i, v), v), beta, acc[i][v]); });
+  }
+  if (job.bias != nullptr) {
+    vf bias[VECS];
+    each<1, VECS>([&](int, int v) { bias[v] = read(job.bias + n + v * W, v); });
+    each<ROWS, VECS>([&](int i, int v) { acc[i][v] = acc[i][v] + bias[v]; });
+  }
+  if (job.residual != nullptr) {
+    each<ROWS, VECS>(
+        [&](int i, int v) { acc[i][v] = acc[i][v] + read(job.residual + offset(i, v), v); });
+  }
+  if (job.activation.kind == Activation::relu) {
+    each<ROWS, VECS>([&](int i, int v) { acc[i][v] = max(zero(), acc[i][v]); });
+  } else if (job.activation.kind != Activation::none) {
+    each<ROWS, VECS>([&](int i, int v) { acc[i][v] = activate(acc[i][v], job.activation); });
+  }
+  if (WHOLE && job.stream) {
+    each<ROWS, VECS>([&](int i, int v) { stream(job.c + offset(i, v), acc[i][v]); });
+  } else {
+    each<ROWS, VECS>([&](int i, int v) {
+      float* c = job.c + offset(i, v);
+      WHOLE || v + 1 < VECS ? store(c, acc[i][v]) : store_first(c, acc[i][v], lanes);
+    });
+  }
+}
+
+template <int ROWS, int VECS>
+FASTCONV_INLINE void finish(const TileJob& job, const Tile& tile, std::int64_t n,
+                            vf (&acc)[ROWS][VECS]) {
+  if (job.n_end - n >= VECS * W) {
+    write<ROWS, VECS, true>(job, tile, n, acc);
+  } else {
+    write<ROWS, VECS, false>(job, tile, n, acc);
+  }
+}
+
+template <int ROWS, int VECS>
+void row_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t n) {
+  constexpr int kFirst = (ROWS + 1) / 2;
+  vf acc[ROWS][VECS];
+  each<ROWS, VECS>([&](int i, int v) { acc[i][v] = zero(); });
+
+  const std::ptrdiff_t s = job.a_row * static_cast<std::ptrdiff_t>(sizeof(float));
+  const std::ptrdiff_t s3 = 3 * s, s5 = 5 * s;
+  for (const Run *run = job.runs, *end = run + job.n_runs; run != end; ++run) {
+    const char* p0 = reinterpret_cast<const char*>(job.a + tile.a[0] + run->a);
+    const char* p1 = reinterpret_cast<const char*>(job.a + tile.a[1] + run->a);
+    for (std::int64_t k = run->length; k > 0; --k) {
+      vf bv[VECS];
+#pragma GCC unroll 2
+      for (int v = 0; v < VECS; ++v) bv[v] = load(b + v * W);
+#pragma GCC unroll 16
+      for (int i = 0; i < ROWS; ++i) {
+        const vf a = broadcast(i < kFirst ? row_address(p0, s, s3, s5, i)
+                                          : row_address(p1, s, s3, s5, i - kFirst));
+#pragma GCC unroll 2
+        for (int v = 0; v < VECS; ++v) acc[i][v] = fma(a, bv[v], acc[i][v]);
+      }
+      b += VECS * W;
+      p0 += sizeof(float);
+      p1 += sizeof(float);
+    }
+  }
+  finish<ROWS, VECS>(job, tile, n, acc);
+}
+
+template <int ROWS, int VECS>
+void column_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t n) {
+  vf acc[ROWS][VECS];
+  each<ROWS, VECS>([&](int i, int v) { acc[i][v] = zero(); });
+
+  for (const Run *run = job.runs, *end = run + job.n_runs; run != end; ++run) {
+    const float* a = job.a + tile.a[0] + run->a;
+    for (std::int64_t k = run->length; k > 0; --k) {
+      vf bv[VECS];
+#pragma GCC unroll 2
+      for (int v = 0; v < VECS; ++v) bv[v] = load(b + v * W);
+#pragma GCC unroll 16
+      for (int i = 0; i < ROWS; ++i) {
+        const vf x = set1(a[i]);
+#pragma GCC unroll 2
+        for (int v = 0; v < VECS; ++v) acc[i][v] = fma(x, bv[v], acc[i][v]);
+      }
+      b += VECS * W;
+      a += job.a_step;
+    }
+  }
+  finish<ROWS, VECS>(job, tile, n, acc);
+}
+
+using TileFunction = void (*)(const TileJob&, const Tile&, const float*, std::int64_t);
+
+// [vectors - 1][rows - 1]
+struct TileTable {
+  TileFunction by_row[kVecs][MR], by_column[kVecs][MR];
+};
+
+template <int ROWS>
+constexpr void fill(TileTable& table) {
+  table.by_row[0][ROWS - 1] = row_tile<ROWS, 1>;
+  table.by_row[1][ROWS - 1] = row_tile<ROWS, 2>;
+  table.by_column[0][ROWS - 1] = column_tile<ROWS, 1>;
+  table.by_column[1][ROWS - 1] = column_tile<ROWS, 2>;
+  if constexpr (ROWS > 1) fill<ROWS - 1>(table);
+}
+
+constexpr TileTable make_table() {
+  TileTable table{};
+  fill<MR>(table);
+  return table;
+}
+constexpr TileTable kTable = make_table();
+
+std::int64_t panel_width(std::int64_t columns) { return columns > W ? NR : W; }
+
+// Panels outside, tiles inside: a panel stays in L1 or L2 while all tiles use it.
+void run(const TileJob& job, const TileFunction (&functions)[kVecs][MR]) {
+  const float* panel = job.b;
+  for (std::int64_t n = job.n_begin; n < job.n_end; n += NR, panel += job.panel_stride) {
+    const std::int64_t width = panel_width(job.n_end - n);
+    const float* b = panel + job.k_begin * width;
+    const TileFunction* by_rows = functions[width / W - 1];
+    for (std::int64_t i = 0; i < job.n_tiles; ++i) {
+      const Tile& tile = job.tiles[i];
+      by_rows[tile.rows - 1](job, tile, b, n);
+    }
+  }
+  if (job.stream) stream_end();
+}
+
+void by_row(const TileJob& job) { run(job, kTable.by_row); }
+void by_column(const TileJob& job) { run(job, kTable.by_column); }
+
+void copy_row(const float* src, std::int64_t columns, std::int64_t width, float* dst) {
+  for (std::int64_t j = 0; j < width; j += W) {
+    const std::int64_t lanes = columns - j;
+    store(dst + j, lanes >= W ? load(src + j) : load_first(src + j, lanes > 0 ? lanes : 0));
+  }
+}
+
+// Transposes `columns` <= NR rows of k floats, n_stride apart, zero-padded to the panel's width.
+// Source column i becomes row row_of(i), or is left out where that is negative.
+template <class RowOf>
+FASTCONV_INLINE void pack_transposed(const float* src, std::int64_t n_stride, std::int64_t k,
+                                     std::int64_t columns, float* panel, std::int64_t row_stride,
+                                     const RowOf& row_of) {
+  const std::int64_t width = panel_width(columns);
+  for (std::int64_t k0 = 0; k0 < k; k0 += W) {
+    const std::int64_t depth = k - k0 < W ? k - k0 : W;
+    for (std::int64_t j = 0; j < width; j += W) {
+      vf block[W];
+#pragma GCC unroll 16
+      for (int i = 0; i < W; ++i) {
+        const float* row = src + (j + i) * n_stride + k0;
+        block[i] = j + i >= columns ? zero() : (depth == W ? load(row) : load_first(row, depth));
+      }
+      transpose(block);
+      for (std::int64_t i = 0; i < depth; ++i) {
+        const std::int64_t row = row_of(k0 + i);
+        if (row >= 0) store(panel + row * row_stride + j, block[i]);
+      }
+    }
+  }
+}
+
+void pack(const float* src, std::int64_t k_stride, std::int64_t n_stride, std::int64_t k,
+          std::int64_t columns, float* panel) {
+  const std::int64_t width = panel_width(columns);
+  if (n_stride == 1) {
+    for (std::int64_t i = 0; i < k; ++i) copy_row(src + i * k_stride, columns, width, panel + i * width);
+  } else {
+    pack_transposed(src, n_stride, k, columns, panel, width, [](std::int64_t i) { return i; });
+  }
+}
+
+void pack_taps(const float* src, std::int64_t n_stride, std::int64_t channels, std::int64_t taps,
+               const std::int64_t* order, std::int64_t n_order, std::int64_t columns,
+               float* panel) {
+  constexpr std::int64_t kMaxTaps = 128;
+  const std::int64_t width = panel_width(columns);
+  if (taps <= kMaxTaps) {
+    std::int64_t position[kMaxTaps];  // of each tap in `order`; -1 where it is left out
+    for (std::int64_t t = 0; t < taps; ++t) position[t] = -1;
+    for (std::int64_t t = 0; t < n_order; ++t) position[order[t]] = t;
+    pack_transposed(src, n_stride, channels * taps, columns, panel, width, [&](std::int64_t i) {
+      const std::int64_t c = i / taps, t = i % taps;
+      return position[t] < 0 ? -1 : position[t] * channels + c;
+    });
+    return;
+  }
+  for (std::int64_t t = 0; t < n_order; ++t) {
+    for (std::int64_t c = 0; c < channels; ++c) {
+      float* row = panel + (t * channels + c) * width;
+      for (std::int64_t j = 0; j < width; ++j) {
+        row[j] = j < columns ? src[j * n_stride + c * taps + order[t]] : 0.0f;
+      }
+    }
+  }
+}
+
+void pack_taps_back(const float* src, std::int64_t k_stride, std::int64_t out_channels,
+                    std::int64_t taps, const std::int64_t* order, std::int64_t n_order,
+                    std::int64_t columns, float* panel) {
+  const std::int64_t width = panel_width(columns);
+  for (std::int64_t o = 0; o < out_channels; ++o) {
+    for (std::int64_t t = 0; t < n_order; ++t) {
+      const float* from = src + o * k_stride + order[t];
+      float* row = panel + (t * out_channels + o) * width;
+      for (std::int64_t j = 0; j < columns; ++j) row[j] = from[j * taps];
+      for (std::int64_t j = columns; j < width; ++j) row[j] = 0.0f;
+    }
+  }
+}
+
+void unpack_taps(const float* src, std::int64_t ld, std::int64_t channels, std::int64_t taps,
+                 std::int64_t columns, float* dst) {
+  const std::int64_t length = channels * taps;
+  for (std::int64_t j = 0; j < columns; j += W) {
+    const std::int64_t lanes = columns - j < W ? columns - j : W;
+    for (std::int64_t k = 0; k < length; k += W) {
+      const std::int64_t depth = length - k < W ? length - k : W;
+      vf block[W];
+#pragma GCC unroll 16
+      for (int i = 0; i < W; ++i) {
+        const std::int64_t c = (k + i) / taps, t = (k + i) % taps;
+        block[i] = i < depth ? load_first(src + (t * channels + c) * ld + j, lanes) : zero();
+      }
+      transpose(block);
+      for (std::int64_t i = 0; i < lanes; ++i) store_first(dst + (j + i) * length + k, block[i], depth);
+    }
+  }
+}
+
+void column_sums(const float* x, std::int64_t ld, std::int64_t rows, std::int64_t columns,
+                 float* sums) {
+  for (std::int64_t j = 0; j < columns; j += W) {
+    const std::int64_t lanes = columns - j < W ? columns - j : W;
+    vf acc[4] = {zero(), zero(), zero(), zero()};
+    const float* p = x + j;
+    std::int64_t i = 0;
+    for (; i + 4 <= rows; i += 4) {
+#pragma GCC unroll 4
+      for (int u = 0; u < 4; ++u, p += ld) acc[u] = acc[u] + load_first(p, lanes);
+    }
+    for (; i < rows; ++i, p += ld) acc[0] = acc[0] + load_first(p, lanes);
+    store_first(sums + j, (acc[0] + acc[1]) + (acc[2] + acc[3]), lanes);
+  }
+}
+
+// ROWS rows of x against COLUMNS rows of w, all k in lanes.
+template <int ROWS, int COLUMNS>
+FASTCONV_INLINE void dot_tile(const float* x, std::int64_t ldx, const float* w, std::int64_t ldw,
+                              std::int64_t k, float* out, std::int64_t ldout) {
+  vf acc[ROWS][COLUMNS];
+#pragma GCC unroll 8
+  for (int m = 0; m < ROWS; ++m)
+#pragma GCC unroll 8
+    for (int n = 0; n < COLUMNS; ++n) acc[m][n] = zero();
+  std::int64_t i = 0;
+  for (; i + W <= k; i += W) {
+    vf wv[COLUMNS];
+#pragma GCC unroll 8
+    for (int n = 0; n < COLUMNS; ++n) wv[n] = load(w + n * ldw + i);
+#pragma GCC unroll 8
+    for (int m = 0; m < ROWS; ++m) {
+      const vf xv = load(x + m * ldx + i);
+#pragma GCC unroll 8
+      for (int n = 0; n < COLUMNS; ++n) acc[m][n] = fma(xv, wv[n], acc[m][n]);
+    }
+  }
+  if (i < k) {
+#pragma GCC unroll 8
+    for (int m = 0; m < ROWS; ++m) {
+      const vf xv = load_first(x + m * ldx + i, k - i);
+#pragma GCC unroll 8
+      for (int n = 0; n < COLUMNS; ++n) {
+        acc[m][n] = fma(xv, load_first(w + n * ldw + i, k - i), acc[m][n]);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int m = 0; m < ROWS; ++m)
+#pragma GCC unroll 8
+    for (int n = 0; n < COLUMNS; ++n) out[m * ldout + n] = sum(acc[m][n]);
+}
+
+// COLUMNS rows of w, which then sit in a near cache, against every row of x.
+template <int COLUMNS>
+FASTCONV_INLINE void dot_columns(const float* x, std::int64_t ldx, std::int64_t m, const float* w,
+                                 std::int64_t ldw, std::int64_t k, float* out,
+                                 std::int64_t ldout) {
+  for (; m >= 2; m -= 2, x += 2 * ldx, out += 2 * ldout) {
+    dot_tile<2, COLUMNS>(x, ldx, w, ldw, k, out, ldout);
+  }
+  if (m == 1) dot_tile<1, COLUMNS>(x, ldx, w, ldw, k, out, ldout);
+}
+
+void dot(const float* x, std::int64_t ldx, std::int64_t m, const float* w, std::int64_t ldw,
+         std::int64_t k, std::int64_t n_begin, std::int64_t n_end, float* out,
+         std::int64_t ldout) {
+  std::int64_t n = n_begin;
+  for (; n + 4 <= n_end; n += 4) dot_columns<4>(x, ldx, m, w + n * ldw, ldw, k, out + n, ldout);
+  for (; n < n_end; ++n) dot_columns<1>(x, ldx, m, w + n * ldw, ldw, k, out + n, ldout);
+}
+
+void transpose_block(const float* src, std::int64_t ld_src, std::int64_t rows,
+                     std::int64_t columns, float* dst, std::int64_t ld_dst) {
+  for (std::int64_t r = 0; r < rows; r += W) {
+    const std::int64_t height = rows - r < W ? rows - r : W;
+    pack_transposed(src + r * ld_src, ld_src, columns, height, dst + r, ld_dst,
+                    [](std::int64_t i) { return i; });
+  }
+}
+
+}  // namespace
+
+extern const TileKernels tile_kernels_table;
+const TileKernels tile_kernels_table = {
+    W,         MR,          NR,           by_row, by_column, pack, pack_taps, pack_taps_back,
+    unpack_taps, transpose_block, column_sums, dot};
+
+}  // namespace FASTCONV_ISA
+}  // namespace fastconv

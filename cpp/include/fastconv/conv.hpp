@@ -1,0 +1,67 @@
+// Two-dimensional convolution (cross-correlation, as in every deep-learning framework) in single
+// precision, forward and backward.
+//
+// Pictures are dense (batch, height, width, channels); weights are dense
+// (out_channels, in_channels / groups, kernel_h, kernel_w). No argument may overlap an output.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "fastconv/gemm.hpp"
+
+namespace fastconv {
+
+struct Conv2dParams {
+  std::int64_t in_channels, out_channels, kernel_h, kernel_w;
+  std::int64_t stride_h = 1, stride_w = 1;
+  std::int64_t pad_top = 0, pad_bottom = 0, pad_left = 0, pad_right = 0;
+  std::int64_t dilation_h = 1, dilation_w = 1;
+  std::int64_t groups = 1;
+};
+
+struct PictureSize {
+  std::int64_t h, w;
+};
+
+// floor((in + padding - dilation * (kernel - 1) - 1) / stride) + 1 on each axis. Throws Error for
+// parameters that no convolution has, and for pictures smaller than the kernel.
+PictureSize conv2d_output_size(const Conv2dParams& params, std::int64_t batch, PictureSize in);
+
+// Weights and bias packed once for many runs. Safe to run from several threads at once.
+class PackedConv2d {
+ public:
+  // bias (out_channels) or null; both arrays are copied.
+  PackedConv2d(const Conv2dParams& params, const float* weight, const float* bias,
+               Activation activation = {});
+  ~PackedConv2d();
+  PackedConv2d(PackedConv2d&&) noexcept;
+  PackedConv2d& operator=(PackedConv2d&&) noexcept;
+
+  // out = activation(conv(x) + bias + residual); residual is laid out as out, or null.
+  void run(const float* x, std::int64_t batch, PictureSize in, const float* residual,
+           float* out) const;
+
+  const Conv2dParams& params() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// Packs and runs in one call.
+void conv2d(const Conv2dParams& params, std::int64_t batch, PictureSize in, const float* x,
+            const float* weight, const Epilogue& epilogue, float* out);
+
+// The gradient of the picture, of size `in`; overwrites grad_x.
+void conv2d_backward_input(const Conv2dParams& params, std::int64_t batch, PictureSize in,
+                           const float* grad_out, const float* weight, float* grad_x);
+
+// The gradient of the weights; overwrites grad_weight.
+void conv2d_backward_weight(const Conv2dParams& params, std::int64_t batch, PictureSize in,
+                            const float* grad_out, const float* x, float* grad_weight);
+
+// sums[c] = sum over rows of x[row][c], x dense: the gradient of a bias.
+void column_sums(const float* x, std::int64_t rows, std::int64_t columns, float* sums);
+
+}  // namespace fastconv

@@ -1,0 +1,52 @@
+// Matrix products in single precision.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "fastconv/activation.hpp"
+
+namespace fastconv {
+
+// What follows the product, in this order. Null pointers leave a step out.
+struct Epilogue {
+  const float* bias = nullptr;      // one value per column
+  const float* residual = nullptr;  // laid out as the result
+  Activation activation;
+};
+
+// C = activation(alpha * op(A) * op(B) + beta * C + bias + residual), all row-major.
+//   op(A) is m x k: A is (m, k) with rows lda apart, or (k, m) if trans_a.
+//   op(B) is k x n: B is (k, n) with rows ldb apart, or (n, k) if trans_b.
+//   C is (m, n) with rows ldc apart, and overlaps none of the inputs. beta 0 never reads it.
+// Sizes may be 0. Throws Error for negative sizes or leading dimensions that are too small.
+struct GemmShape {
+  std::int64_t m, n, k;
+  bool trans_a = false, trans_b = false;
+  std::int64_t lda, ldb, ldc;
+};
+void gemm(const GemmShape& shape, float alpha, const float* a, const float* b, float beta, float* c,
+          const Epilogue& epilogue = {});
+
+// A fully connected layer's weights, packed once: out = activation(x * weight^T + bias).
+class PackedLinear {
+ public:
+  // weight (out_features, in_features), bias (out_features) or null; both are copied.
+  PackedLinear(const float* weight, const float* bias, std::int64_t out_features,
+               std::int64_t in_features, Activation activation = {});
+  ~PackedLinear();
+  PackedLinear(PackedLinear&&) noexcept;
+  PackedLinear& operator=(PackedLinear&&) noexcept;
+
+  // x (rows, in_features), out (rows, out_features), both dense. Safe from several threads.
+  void run(const float* x, std::int64_t rows, float* out) const;
+
+  std::int64_t in_features() const;
+  std::int64_t out_features() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace fastconv

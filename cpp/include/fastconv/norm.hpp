@@ -1,0 +1,51 @@
+// Normalisation: batch norm (Ioffe and Szegedy 2015) and local response norm (Krizhevsky et al.
+// 2012), forward and backward.
+//
+// x, y and their gradients are `rows` x `channels` matrices in C order: pictures (N, H, W, C) have
+// N * H * W rows. Parameters and statistics hold one value a channel. weight or bias may be null:
+// ones and zeros. Outputs are written whole and never read before. Functions throw Error on values
+// that break the rules below.
+#pragma once
+
+#include <cstdint>
+
+#include "fastconv/activation.hpp"
+
+namespace fastconv {
+
+struct NormShape {
+  std::int64_t rows, channels;
+};
+
+// y = activation((x - mean) / sqrt(var + eps) * weight + bias), eps >= 0. y may be x.
+void batch_norm(const NormShape& shape, const float* x, const float* mean, const float* var,
+                const float* weight, const float* bias, float eps, const Activation& activation,
+                float* y);
+
+// The same with the mean and the biased variance of x's own rows, which are written too. At least
+// one row. y may be x.
+void batch_norm_training(const NormShape& shape, const float* x, const float* weight,
+                         const float* bias, float eps, float* y, float* mean, float* var);
+
+// Gradients of either. training: mean and var are those of x, and x moves them; otherwise they are
+// constants. grad_x may be grad_y.
+void batch_norm_backward(const NormShape& shape, const float* grad_y, const float* x,
+                         const float* mean, const float* var, const float* weight, float eps,
+                         bool training, float* grad_x, float* grad_weight, float* grad_bias);
+
+// scale(c) = k + alpha / size * sum of x**2 over channels c - size / 2 .. c + (size - 1) / 2;
+// size >= 1.
+struct LocalResponse {
+  std::int64_t size;
+  float alpha = 1e-4f, beta = 0.75f, k = 1.0f;
+};
+
+// y = x / scale**beta. y may be x.
+void local_response_norm(const NormShape& shape, const LocalResponse& response, const float* x,
+                         float* y);
+
+// grad_x may be grad_y, not x.
+void local_response_norm_backward(const NormShape& shape, const LocalResponse& response,
+                                  const float* grad_y, const float* x, float* grad_x);
+
+}  // namespace fastconv

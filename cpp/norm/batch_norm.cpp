@@ -1,0 +1,172 @@
+#include "norm/batch_norm.hpp"
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "core/error.hpp"
+#include "norm/columns.hpp"
+
+namespace fastconv {
+namespace {
+
+void check(const char* operation, const NormShape& shape, float eps) {
+  if (shape.rows < 0 || shape.channels < 0) {
+    fail(operation, "sizes must not be negative",
+         {{"rows", shape.rows}, {"channels", shape.channels}});
+  }
+  if (!(eps >= 0)) fail(operation, "eps must be at least 0 (eps=" + std::to_string(eps) + ")");
+}
+
+float or_one(const float* weight, std::int64_t channel) {
+  return weight == nullptr ? 1.0f : weight[channel];
+}
+float or_zero(const float* bias, std::int64_t channel) {
+  return bias == nullptr ? 0.0f : bias[channel];
+}
+
+double inverse_deviation(double var, float eps) {
+  return 1 / std::sqrt(var + static_cast<double>(eps));
+}
+
+enum AffineVector { kMean, kScale, kShift, kAffineVectors };
+
+// Applies the affine map that `parameters` holds in the order of AffineVector.
+void apply(const Folded& folded, ColumnVectors& parameters, const Activation& activation,
+           const float* x, float* y) {
+  const AffineColumns columns = {parameters[kMean], parameters[kScale], parameters[kShift]};
+  const auto kernel = batch_norm_kernels().normalise;
+  for_each_stretch(folded, [&](std::int64_t offset, std::int64_t length) {
+    kernel(x + offset, length, folded.columns, columns, activation, y + offset);
+  });
+}
+
+struct Moments {
+  std::vector<double> mean, var;
+};
+
+// Each chunk centres its rows on a mean of its own and is read twice while it is in the cache, so
+// x comes from memory once and a large mean costs no digits. Chunks are put together as Chan, Golub
+// and LeVeque do (1979), in double precision.
+Moments column_moments(const NormShape& shape, const Folded& folded, const float* x) {
+  enum { kAbout, kSum, kSquares, kVectors };
+  ChunkSums sums(folded, kVectors);
+  const auto kernel = batch_norm_kernels().moments;
+  sums.compute([&](const Chunk& chunk) {
+    kernel(x + chunk.offset, chunk.rows, chunk.columns, chunk.vector(kAbout), chunk.vector(kSum),
+           chunk.vector(kSquares));
+  });
+
+  const auto mean_of = [](const Chunk& chunk, std::int64_t column) {
+    const double about = chunk.vector(kAbout)[column], sum = chunk.vector(kSum)[column];
+    return std::isfinite(about) ? about + sum / static_cast<double>(chunk.rows) : about;
+  };
+  const double count = static_cast<double>(shape.rows);
+  Moments result;
+  result.mean.resize(static_cast<std::size_t>(folded.channels));
+  result.var.resize(static_cast<std::size_t>(folded.channels));
+  sums.combine([&](const Chunk& chunk, std::int64_t column, std::int64_t channel) {
+    result.mean[static_cast<std::size_t>(channel)] +=
+        mean_of(chunk, column) * static_cast<double>(chunk.rows) / count;
+  });
+  sums.combine([&](const Chunk& chunk, std::int64_t column, std::int64_t channel) {
+    const double sum = chunk.vector(kSum)[column], rows = static_cast<double>(chunk.rows);
+    const double off = mean_of(chunk, column) - result.mean[static_cast<std::size_t>(channel)];
+    result.var[static_cast<std::size_t>(channel)] +=
+        (chunk.vector(kSquares)[column] - sum * sum / rows + off * off * rows) / count;
+  });
+  return result;
+}
+
+}  // namespace
+
+void batch_norm(const NormShape& shape, const float* x, const float* mean, const float* var,
+                const float* weight, const float* bias, float eps, const Activation& activation,
+                float* y) {
+  check("batch_norm", shape, eps);
+  const Folded folded(shape);
+  ColumnVectors parameters(folded, kAffineVectors);
+  for (std::int64_t c = 0; c < shape.channels; ++c) {
+    parameters.set(kMean, c, mean[c]);
+    parameters.set(kScale, c,
+                   static_cast<float>(or_one(weight, c) * inverse_deviation(var[c], eps)));
+    parameters.set(kShift, c, or_zero(bias, c));
+  }
+  apply(folded, parameters, activation, x, y);
+}
+
+void batch_norm_training(const NormShape& shape, const float* x, const float* weight,
+                         const float* bias, float eps, float* y, float* mean, float* var) {
+  check("batch_norm_training", shape, eps);
+  if (shape.rows == 0) fail("batch_norm_training", "there must be at least one row", {{"rows", 0}});
+  const Folded folded(shape);
+  const Moments moments = column_moments(shape, folded, x);
+  ColumnVectors parameters(folded, kAffineVectors);
+  for (std::int64_t c = 0; c < shape.channels; ++c) {
+    const double exact_mean = moments.mean[static_cast<std::size_t>(c)];
+    const double exact_var = moments.var[static_cast<std::size_t>(c)];
+    mean[c] = static_cast<float>(exact_mean);
+    var[c] = static_cast<float>(exact_var);
+    const double scale = or_one(weight, c) * inverse_deviation(exact_var, eps);
+    parameters.set(kMean, c, mean[c]);
+    parameters.set(kScale, c, static_cast<float>(scale));
+    // Also makes up for what the mean lost when it was rounded.
+    const double shift = or_zero(bias, c) + (static_cast<double>(mean[c]) - exact_mean) * scale;
+    parameters.set(kShift, c, static_cast<float>(shift));
+  }
+  apply(folded, parameters, {}, x, y);
+}
+
+void batch_norm_backward(const NormShape& shape, const float* grad_y, const float* x,
+                         const float* mean, const float* var, const float* weight, float eps,
+                         bool training, float* grad_x, float* grad_weight, float* grad_bias) {
+  check("batch_norm_backward", shape, eps);
+  const Folded folded(shape);
+  const std::size_t channels = static_cast<std::size_t>(folded.channels);
+  enum { kMeans, kSlope, kGradMean, kFactor, kVectors };
+  ColumnVectors parameters(folded, kVectors);
+  for (std::int64_t c = 0; c < shape.channels; ++c) parameters.set(kMeans, c, mean[c]);
+
+  enum { kSum, kProducts, kSums };
+  ChunkSums sums(folded, kSums);
+  const BatchNormKernels& kernels = batch_norm_kernels();
+  sums.compute([&](const Chunk& chunk) {
+    kernels.gradient_sums(grad_y + chunk.offset, x + chunk.offset, chunk.rows, chunk.columns,
+                          parameters[kMeans], chunk.vector(kSum), chunk.vector(kProducts));
+  });
+  std::vector<double> sum(channels), products(channels);
+  sums.combine([&](const Chunk& chunk, std::int64_t column, std::int64_t channel) {
+    sum[static_cast<std::size_t>(channel)] += chunk.vector(kSum)[column];
+    products[static_cast<std::size_t>(channel)] += chunk.vector(kProducts)[column];
+  });
+
+  const double count = static_cast<double>(std::max<std::int64_t>(shape.rows, 1));
+  for (std::int64_t c = 0; c < shape.channels; ++c) {
+    const double s = sum[static_cast<std::size_t>(c)], p = products[static_cast<std::size_t>(c)];
+    const double inverse = inverse_deviation(var[c], eps);
+    grad_weight[c] = static_cast<float>(p * inverse);
+    grad_bias[c] = static_cast<float>(s);
+    parameters.set(kSlope, c, static_cast<float>(p * inverse * inverse / count));
+    parameters.set(kGradMean, c, static_cast<float>(s / count));
+    parameters.set(kFactor, c, static_cast<float>(or_one(weight, c) * inverse));
+  }
+
+  if (training) {
+    const GradientColumns columns = {parameters[kMeans], parameters[kSlope], parameters[kGradMean],
+                                     parameters[kFactor]};
+    for_each_stretch(folded, [&](std::int64_t offset, std::int64_t length) {
+      kernels.gradient(grad_y + offset, x + offset, length, folded.columns, columns,
+                       grad_x + offset);
+    });
+    return;
+  }
+  // grad_x = (grad_y - 0) * factor + 0; x, which may be infinite, has no say.
+  std::fill_n(parameters[kMeans], folded.columns, 0.0f);
+  std::fill_n(parameters[kSlope], folded.columns, 0.0f);
+  const AffineColumns columns = {parameters[kMeans], parameters[kFactor], parameters[kSlope]};
+  for_each_stretch(folded, [&](std::int64_t offset, std::int64_t length) {
+    kernels.normalise(grad_y + offset, length, folded.columns, columns, {}, grad_x + offset);
+  });
+}
+
+}  // namespace fastconv

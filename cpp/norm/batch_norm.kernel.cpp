@@ -1,0 +1,134 @@
+// Every loop runs along rows, as memory does; sums down the columns stay in the level-1 cache, in
+// the arrays that they are returned in.
+#include "norm/batch_norm.hpp"
+
+#include "norm/vectors.hpp"
+#include "simd/activation.hpp"
+
+namespace fastconv {
+namespace FASTCONV_ISA {
+namespace {
+
+// body(offset, column, lanes) for each vector of `length` floats that start with a row.
+template <class Body>
+FASTCONV_INLINE void for_each_in_rows(std::int64_t length, std::int64_t columns, const Body& body) {
+  for (std::int64_t row = 0; row < length; row += columns) {
+    const std::int64_t rest = length - row;
+    for_each_vector(rest < columns ? rest : columns,
+                    [&](std::int64_t column, auto lanes) { body(row + column, column, lanes); });
+  }
+}
+
+template <Activation::Kind kind>
+void normalise_as(const float* x, std::int64_t length, std::int64_t columns, const AffineColumns& p,
+                  float a, float b, float* y) {
+  for_each_in_rows(length, columns, [&](std::int64_t i, std::int64_t c, auto lanes) {
+    const vf centred = lanes.load_at(x + i) - lanes.load_at(p.mean + c);
+    const vf result = fma(centred, lanes.load_at(p.scale + c), lanes.load_at(p.shift + c));
+    lanes.store_at(y + i, activate_as<kind>(result, a, b));
+  });
+}
+
+void normalise(const float* x, std::int64_t length, std::int64_t columns, const AffineColumns& p,
+               const Activation& f, float* y) {
+  switch (f.kind) {
+    case Activation::none:
+      return normalise_as<Activation::none>(x, length, columns, p, f.a, f.b, y);
+    case Activation::relu:
+      return normalise_as<Activation::relu>(x, length, columns, p, f.a, f.b, y);
+    case Activation::leaky_relu:
+      return normalise_as<Activation::leaky_relu>(x, length, columns, p, f.a, f.b, y);
+    case Activation::clip:
+      return normalise_as<Activation::clip>(x, length, columns, p, f.a, f.b, y);
+  }
+}
+
+void gradient(const float* grad_y, const float* x, std::int64_t length, std::int64_t columns,
+              const GradientColumns& p, float* grad_x) {
+  for_each_in_rows(length, columns, [&](std::int64_t i, std::int64_t c, auto lanes) {
+    const vf centred = lanes.load_at(x + i) - lanes.load_at(p.mean + c);
+    const vf direct = lanes.load_at(grad_y + i) - lanes.load_at(p.grad_mean + c);
+    const vf total = direct - centred * lanes.load_at(p.slope + c);
+    lanes.store_at(grad_x + i, total * lanes.load_at(p.scale + c));
+  });
+}
+
+void clear(float* p, std::int64_t length) {
+  for (std::int64_t i = 0; i < length; ++i) p[i] = 0;
+}
+
+template <int N>
+struct Step {
+  static constexpr int rows = N;
+};
+
+// down(row, step) for all rows, so many at a time that loads and stores of sums do not count.
+template <class Down>
+FASTCONV_INLINE void for_each_step(std::int64_t rows, const Down& down) {
+  std::int64_t row = 0;
+  for (; row + 4 <= rows; row += 4) down(row, Step<4>{});
+  for (; row < rows; ++row) down(row, Step<1>{});
+}
+
+void moments(const float* x, std::int64_t rows, std::int64_t columns, float* m, float* sum,
+             float* squares) {
+  clear(m, columns);
+  clear(sum, columns);
+  clear(squares, columns);
+  for_each_step(rows, [&](std::int64_t row, auto step) {
+    for_each_vector(columns, [&](std::int64_t c, auto lanes) {
+      vf total = lanes.load_at(m + c);
+#pragma GCC unroll 4
+      for (int r = 0; r < step.rows; ++r)
+        total = total + lanes.load_at(x + (row + r) * columns + c);
+      lanes.store_at(m + c, total);
+    });
+  });
+  const vf share = set1(1.0f / static_cast<float>(rows));
+  for_each_vector(columns, [&](std::int64_t c, auto lanes) {
+    lanes.store_at(m + c, lanes.load_at(m + c) * share);
+  });
+  for_each_step(rows, [&](std::int64_t row, auto step) {
+    for_each_vector(columns, [&](std::int64_t c, auto lanes) {
+      const vf mean = lanes.load_at(m + c);
+      vf total = lanes.load_at(sum + c), total_squares = lanes.load_at(squares + c);
+#pragma GCC unroll 4
+      for (int r = 0; r < step.rows; ++r) {
+        const vf centred = lanes.load_at(x + (row + r) * columns + c) - mean;
+        total = total + centred;
+        total_squares = fma(centred, centred, total_squares);
+      }
+      lanes.store_at(sum + c, total);
+      lanes.store_at(squares + c, total_squares);
+    });
+  });
+}
+
+void gradient_sums(const float* grad_y, const float* x, std::int64_t rows, std::int64_t columns,
+                   const float* mean, float* sum, float* products) {
+  clear(sum, columns);
+  clear(products, columns);
+  for_each_step(rows, [&](std::int64_t row, auto step) {
+    for_each_vector(columns, [&](std::int64_t c, auto lanes) {
+      const vf m = lanes.load_at(mean + c);
+      vf total = lanes.load_at(sum + c), total_products = lanes.load_at(products + c);
+#pragma GCC unroll 4
+      for (int r = 0; r < step.rows; ++r) {
+        const std::int64_t i = (row + r) * columns + c;
+        const vf g = lanes.load_at(grad_y + i);
+        total = total + g;
+        total_products = fma(g, lanes.load_at(x + i) - m, total_products);
+      }
+      lanes.store_at(sum + c, total);
+      lanes.store_at(products + c, total_products);
+    });
+  });
+}
+
+}  // namespace
+
+extern const BatchNormKernels batch_norm_kernels_table;
+const BatchNormKernels batch_norm_kernels_table = {normalise, gradient, moments, gradient_sums};
+
+}  // namespace FASTCONV_ISA
+}  // namespace fastconv

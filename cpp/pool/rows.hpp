@@ -1,0 +1,58 @@
+// Kernels that compute one row of outputs of one picture, for one block of channels.
+//
+// Steps are in floats; pointers are to the picture's first element of the block.
+#pragma once
+
+#include <cstdint>
+
+#include "core/dispatch.hpp"
+
+namespace fastconv {
+
+// Positions [begin, end) of an axis.
+struct Span {
+  std::int64_t begin, end;
+};
+
+// y(o) = max or sum over the input rows of x(row, columns[o]).
+struct PoolRow {
+  const float* x;
+  std::int64_t x_row, x_pixel, channels;
+  Span rows;                           // of the input
+  const Span* columns;                 // of the input, for each output
+  std::int64_t row_step, column_step;  // positions of a span are that far apart
+  std::int64_t outputs;
+  float* y;
+  std::int64_t y_pixel;
+  float row_count;  // means are divided by row_count * column_counts[o]
+  const float* column_counts;
+  float* scratch;  // at least as many columns of `channels` floats as the widest span
+  std::int64_t scratch_columns;
+};
+
+// grad_x(i) = sum over the outputs in (rows, columns[i]) of
+//             grad_y(row, column) / (row_counts[row] * column_counts[column])
+struct PoolGradientRow {
+  const float* grad_y;
+  std::int64_t y_row, y_pixel, channels;
+  Span rows;
+  const Span* columns;
+  const float* row_counts;
+  const float* column_counts;
+  std::int64_t inputs;
+  float* grad_x;
+  std::int64_t x_pixel;
+};
+
+struct PoolKernels {
+  void (*max)(const PoolRow& row);
+  // Also writes where: h * width + w, laid out as y but dense in its own `pixel`.
+  void (*max_with_indices)(const PoolRow& row, std::int64_t width, std::int32_t* indices,
+                           std::int64_t pixel);
+  void (*mean)(const PoolRow& row);
+  void (*mean_backward)(const PoolGradientRow& row);
+};
+
+FASTCONV_DECLARE_KERNELS(PoolKernels, pool_kernels)
+
+}  // namespace fastconv

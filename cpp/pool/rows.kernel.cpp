@@ -1,0 +1,202 @@
+// Windows are reduced down their columns first, into scratch that stays in the level-1 cache, and
+// then across: kernel_h + kernel_w operations an output instead of kernel_h * kernel_w, whatever
+// the window, over long contiguous runs even where channels are few.
+#include "pool/rows.hpp"
+
+#include "simd/simd.hpp"
+
+namespace fastconv {
+namespace FASTCONV_ISA {
+namespace {
+
+struct Max {
+  // As max_nan, in the form that compiles to one comparison and one masked maximum.
+  static FASTCONV_INLINE vf combine(vf best, vf x) { return best != best ? best : max(best, x); }
+};
+
+struct Sum {
+  static FASTCONV_INLINE vf combine(vf total, vf x) { return total + x; }
+};
+
+// V vectors of: y = (x[0] op x[step] op ... op x[(count - 1) * step]) / divisor
+template <class Op, int V>
+FASTCONV_INLINE void reduce_vectors(const float* x, std::int64_t step, std::int64_t count,
+                                    const float* divisor, float* y) {
+  vf result[V];
+#pragma GCC unroll 4
+  for (int v = 0; v < V; ++v) result[v] = load(x + v * W);
+  for (std::int64_t i = 1; i < count; ++i) {
+    x += step;
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) result[v] = Op::combine(result[v], load(x + v * W));
+  }
+#pragma GCC unroll 4
+  for (int v = 0; v < V; ++v) {
+    store(y + v * W, divisor == nullptr ? result[v] : result[v] / set1(*divisor));
+  }
+}
+
+template <class Op>
+FASTCONV_INLINE void reduce_last(const float* x, std::int64_t step, std::int64_t count,
+                                 const float* divisor, float* y, std::int64_t length) {
+  vf result = load_first(x, length);
+  for (std::int64_t i = 1; i < count; ++i) {
+    result = Op::combine(result, load_first(x + i * step, length));
+  }
+  store_first(y, divisor == nullptr ? result : result / set1(*divisor), length);
+}
+
+// `length` floats of the same.
+template <class Op>
+void reduce(const float* x, std::int64_t step, std::int64_t count, const float* divisor, float* y,
+            std::int64_t length) {
+  std::int64_t i = 0;
+  for (; i + 4 * W <= length; i += 4 * W) {
+    reduce_vectors<Op, 4>(x + i, step, count, divisor, y + i);
+  }
+  for (; i + W <= length; i += W) reduce_vectors<Op, 1>(x + i, step, count, divisor, y + i);
+  if (i < length) reduce_last<Op>(x + i, step, count, divisor, y + i, length - i);
+}
+
+std::int64_t positions(Span span, std::int64_t step) {
+  return (span.end - 1 - span.begin) / step + 1;
+}
+
+// Outputs [begin, end), and the input columns between the first and the last that they read.
+struct Stretch {
+  std::int64_t begin, end;
+  Span columns;
+};
+
+// As many outputs from `begin` on as the scratch holds columns for.
+Stretch next_stretch(const PoolRow& row, std::int64_t begin) {
+  Stretch s = {begin, begin + 1, row.columns[begin]};
+  for (; s.end < row.outputs; ++s.end) {
+    const Span next = row.columns[s.end];
+    const std::int64_t low = next.begin < s.columns.begin ? next.begin : s.columns.begin;
+    const std::int64_t high = next.end > s.columns.end ? next.end : s.columns.end;
+    if (high - low > row.scratch_columns) break;
+    s.columns = {low, high};
+  }
+  return s;
+}
+
+template <class Op, bool mean>
+void reduce_windows(const PoolRow& row) {
+  const std::int64_t channels = row.channels;
+  const std::int64_t down = positions(row.rows, row.row_step);
+  const float* x = row.x + row.rows.begin * row.x_row;
+  const std::int64_t x_step = row.row_step * row.x_row;
+
+  for (std::int64_t done = 0; done < row.outputs;) {
+    const Stretch s = next_stretch(row, done);
+    const std::int64_t columns = s.columns.end - s.columns.begin;
+    const float* source = x + s.columns.begin * row.x_pixel;
+    if (row.x_pixel == channels) {
+      reduce<Op>(source, x_step, down, nullptr, row.scratch, columns * channels);
+    } else {
+      for (std::int64_t i = 0; i < columns; ++i) {
+        reduce<Op>(source + i * row.x_pixel, x_step, down, nullptr, row.scratch + i * channels,
+                   channels);
+      }
+    }
+    for (std::int64_t o = s.begin; o < s.end; ++o) {
+      const Span span = row.columns[o];
+      const float divisor = mean ? row.row_count * row.column_counts[o] : 1.0f;
+      reduce<Op>(row.scratch + (span.begin - s.columns.begin) * channels,
+                 row.column_step * channels, positions(span, row.column_step),
+                 mean ? &divisor : nullptr, row.y + o * row.y_pixel, channels);
+    }
+    done = s.end;
+  }
+}
+
+// n <= W channels of one window, tap by tap, so that the first of equal maxima wins.
+template <class Load>
+FASTCONV_INLINE void find_max(const PoolRow& row, Span columns, std::int64_t width,
+                              std::int64_t channel, Load load_channels, vf& best, vi& where) {
+  const auto number = [&](std::int64_t h, std::int64_t w) {
+    return vi{} + static_cast<std::int32_t>(h * width + w);
+  };
+  const float* x = row.x + channel;
+  best = load_channels(x + row.rows.begin * row.x_row + columns.begin * row.x_pixel);
+  where = number(row.rows.begin, columns.begin);
+  for (std::int64_t h = row.rows.begin; h < row.rows.end; h += row.row_step) {
+    for (std::int64_t w = columns.begin; w < columns.end; w += row.column_step) {
+      const vf value = load_channels(x + h * row.x_row + w * row.x_pixel);
+      // Greater, or the first NaN; the comparison is also false for NaN.
+      const vi better = (vi)(best == best) & ~(vi)(value <= best);
+      best = better ? value : best;
+      where = better ? number(h, w) : where;
+    }
+  }
+}
+
+void max_with_indices(const PoolRow& row, std::int64_t width, std::int32_t* indices,
+                      std::int64_t pixel) {
+  for (std::int64_t o = 0; o < row.outputs; ++o) {
+    float* y = row.y + o * row.y_pixel;
+    std::int32_t* index = indices + o * pixel;
+    vf best;
+    vi where;
+    std::int64_t c = 0;
+    for (; c + W <= row.channels; c += W) {
+      find_max(row, row.columns[o], width, c, [](const float* p) { return load(p); }, best, where);
+      store(y + c, best);
+      __builtin_memcpy(index + c, &where, sizeof where);
+    }
+    if (c < row.channels) {
+      const std::int64_t n = row.channels - c;
+      find_max(
+          row, row.columns[o], width, c, [n](const float* p) { return load_first(p, n); }, best,
+          where);
+      store_first(y + c, best, n);
+      for (std::int64_t i = 0; i < n; ++i) index[c + i] = where[i];
+    }
+  }
+}
+
+// V vectors, or n < W floats where V is 0, of the gradient of input column i.
+template <int V>
+FASTCONV_INLINE void gather(const PoolGradientRow& row, std::int64_t i, std::int64_t channel,
+                            std::int64_t n) {
+  constexpr int kVectors = V > 0 ? V : 1;
+  vf total[kVectors] = {};
+  for (std::int64_t h = row.rows.begin; h < row.rows.end; ++h) {
+    for (std::int64_t w = row.columns[i].begin; w < row.columns[i].end; ++w) {
+      const float* g = row.grad_y + h * row.y_row + w * row.y_pixel + channel;
+      const vf share = set1(1.0f / (row.row_counts[h] * row.column_counts[w]));
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) {
+        total[v] = fma(V > 0 ? load(g + v * W) : load_first(g, n), share, total[v]);
+      }
+    }
+  }
+  float* grad_x = row.grad_x + i * row.x_pixel + channel;
+#pragma GCC unroll 4
+  for (int v = 0; v < kVectors; ++v) {
+    if (V > 0) {
+      store(grad_x + v * W, total[v]);
+    } else {
+      store_first(grad_x, total[v], n);
+    }
+  }
+}
+
+void mean_backward(const PoolGradientRow& row) {
+  for (std::int64_t i = 0; i < row.inputs; ++i) {
+    std::int64_t c = 0;
+    for (; c + 4 * W <= row.channels; c += 4 * W) gather<4>(row, i, c, 0);
+    for (; c + W <= row.channels; c += W) gather<1>(row, i, c, 0);
+    if (c < row.channels) gather<0>(row, i, c, row.channels - c);
+  }
+}
+
+}  // namespace
+
+extern const PoolKernels pool_kernels_table;
+const PoolKernels pool_kernels_table = {reduce_windows<Max, false>, max_with_indices,
+                                        reduce_windows<Sum, true>, mean_backward};
+
+}  // namespace FASTCONV_ISA
+}  // namespace fastconv

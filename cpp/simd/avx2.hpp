@@ -1,0 +1,52 @@
+// AVX2 and FMA: 8 floats, 16 registers.
+#pragma once
+
+#include <immintrin.h>
+
+namespace fastconv {
+namespace FASTCONV_ISA {
+
+using vf = __m256;
+constexpr int W = 8;
+constexpr int kRegisters = 16;
+
+FASTCONV_INLINE vf set1(float x) { return _mm256_set1_ps(x); }
+FASTCONV_INLINE vf fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
+FASTCONV_INLINE vf sqrt(vf x) { return _mm256_sqrt_ps(x); }
+
+// Where an operand is NaN the result is b.
+FASTCONV_INLINE vf max(vf a, vf b) { return _mm256_max_ps(a, b); }
+FASTCONV_INLINE vf min(vf a, vf b) { return _mm256_min_ps(a, b); }
+
+// The first n lanes (0 <= n <= W); other lanes are 0, other memory is not touched.
+FASTCONV_INLINE __m256i first_lanes(std::int64_t n) {
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), lane);
+}
+FASTCONV_INLINE vf load_first(const float* p, std::int64_t n) {
+  return _mm256_maskload_ps(p, first_lanes(n));
+}
+FASTCONV_INLINE void store_first(float* p, vf v, std::int64_t n) {
+  _mm256_maskstore_ps(p, first_lanes(n), v);
+}
+
+// Past the caches; p on a vector boundary. stream_end() before other threads may read it.
+FASTCONV_INLINE void stream(float* p, vf v) { _mm256_stream_ps(p, v); }
+FASTCONV_INLINE void stream_end() { _mm_sfence(); }
+
+// Nearest integer, and back.
+FASTCONV_INLINE __m256i round_to_int(vf x) { return _mm256_cvtps_epi32(x); }
+FASTCONV_INLINE vf to_float(__m256i x) { return _mm256_cvtepi32_ps(x); }
+
+// a0 b0 a1 b1 ... of the lower halves; of the upper halves.
+FASTCONV_INLINE vf zip_low(vf a, vf b) {
+  const vf low = _mm256_unpacklo_ps(a, b), high = _mm256_unpackhi_ps(a, b);
+  return _mm256_permute2f128_ps(low, high, 0x20);
+}
+FASTCONV_INLINE vf zip_high(vf a, vf b) {
+  const vf low = _mm256_unpacklo_ps(a, b), high = _mm256_unpackhi_ps(a, b);
+  return _mm256_permute2f128_ps(low, high, 0x31);
+}
+
+}  // namespace FASTCONV_ISA
+}  // namespace fastconv

@@ -1,0 +1,51 @@
+// AVX-512 F, VL, BW, DQ: 16 floats, 32 registers.
+#pragma once
+
+#include <immintrin.h>
+
+namespace fastconv {
+namespace FASTCONV_ISA {
+
+using vf = __m512;
+constexpr int W = 16;
+constexpr int kRegisters = 32;
+
+FASTCONV_INLINE vf set1(float x) { return _mm512_set1_ps(x); }
+FASTCONV_INLINE vf fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+FASTCONV_INLINE vf sqrt(vf x) { return _mm512_sqrt_ps(x); }
+
+// Where an operand is NaN the result is b.
+FASTCONV_INLINE vf max(vf a, vf b) { return _mm512_max_ps(a, b); }
+FASTCONV_INLINE vf min(vf a, vf b) { return _mm512_min_ps(a, b); }
+
+// The first n lanes (0 <= n <= W); other lanes are 0, other memory is not touched.
+FASTCONV_INLINE __mmask16 first_lanes(std::int64_t n) {
+  return static_cast<__mmask16>(_bzhi_u32(0xffffu, static_cast<unsigned>(n)));
+}
+FASTCONV_INLINE vf load_first(const float* p, std::int64_t n) {
+  return _mm512_maskz_loadu_ps(first_lanes(n), p);
+}
+FASTCONV_INLINE void store_first(float* p, vf v, std::int64_t n) {
+  _mm512_mask_storeu_ps(p, first_lanes(n), v);
+}
+
+// Past the caches; p on a vector boundary. stream_end() before other threads may read it.
+FASTCONV_INLINE void stream(float* p, vf v) { _mm512_stream_ps(p, v); }
+FASTCONV_INLINE void stream_end() { _mm_sfence(); }
+
+// Nearest integer, and back.
+FASTCONV_INLINE __m512i round_to_int(vf x) { return _mm512_cvtps_epi32(x); }
+FASTCONV_INLINE vf to_float(__m512i x) { return _mm512_cvtepi32_ps(x); }
+
+// a0 b0 a1 b1 ... of the lower halves; of the upper halves.
+FASTCONV_INLINE vf zip_low(vf a, vf b) {
+  return _mm512_permutex2var_ps(
+      a, _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), b);
+}
+FASTCONV_INLINE vf zip_high(vf a, vf b) {
+  return _mm512_permutex2var_ps(
+      a, _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), b);
+}
+
+}  // namespace FASTCONV_ISA
+}  // namespace fastconv

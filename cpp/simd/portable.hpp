@@ -1,0 +1,52 @@
+// Four floats in the compiler's own vector type: SSE2 on x86-64, NEON on AArch64.
+#pragma once
+
+namespace fastconv {
+namespace FASTCONV_ISA {
+
+constexpr int W = 4;
+constexpr int kRegisters = 16;
+using vf = float __attribute__((vector_size(W * 4)));
+using vint = std::int32_t __attribute__((vector_size(W * 4)));
+
+FASTCONV_INLINE vf set1(float x) { return vf{x, x, x, x}; }
+FASTCONV_INLINE vf fma(vf a, vf b, vf c) { return a * b + c; }
+FASTCONV_INLINE vf sqrt(vf x) {
+  return vf{__builtin_sqrtf(x[0]), __builtin_sqrtf(x[1]), __builtin_sqrtf(x[2]),
+            __builtin_sqrtf(x[3])};
+}
+
+// Where an operand is NaN the result is b.
+FASTCONV_INLINE vf max(vf a, vf b) { return a > b ? a : b; }
+FASTCONV_INLINE vf min(vf a, vf b) { return a < b ? a : b; }
+
+// The first n lanes (0 <= n <= W); other lanes are 0, other memory is not touched.
+FASTCONV_INLINE vf load_first(const float* p, std::int64_t n) {
+  vf v{};
+  for (int i = 0; i < n; ++i) v[i] = p[i];
+  return v;
+}
+FASTCONV_INLINE void store_first(float* p, vf v, std::int64_t n) {
+  for (int i = 0; i < n; ++i) p[i] = v[i];
+}
+
+FASTCONV_INLINE void stream(float* p, vf v) { __builtin_memcpy(p, &v, sizeof v); }
+FASTCONV_INLINE void stream_end() {}
+
+// Nearest integer, and back. Adding 1.5 * 2**23 leaves the rounded value in the low bits;
+// holds for |x| < 2**22.
+FASTCONV_INLINE vint round_to_int(vf x) {
+  const vf magic = set1(12582912.0f);
+  return (vint)(x + magic) - (vint)magic;
+}
+FASTCONV_INLINE vf to_float(vint x) {
+  return vf{static_cast<float>(x[0]), static_cast<float>(x[1]), static_cast<float>(x[2]),
+            static_cast<float>(x[3])};
+}
+
+// a0 b0 a1 b1 ... of the lower halves; of the upper halves.
+FASTCONV_INLINE vf zip_low(vf a, vf b) { return vf{a[0], b[0], a[1], b[1]}; }
+FASTCONV_INLINE vf zip_high(vf a, vf b) { return vf{a[2], b[2], a[3], b[3]}; }
+
+}  // namespace FASTCONV_ISA
+}  // namespace fastconv

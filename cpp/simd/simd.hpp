@@ -1,0 +1,75 @@
+// One vector vocabulary for every instruction set.
+//
+// Included by *.kernel.cpp files only. `vf` holds W floats, `vi` W 32-bit integers; both are the
+// compiler's vector types, so + - * / < > == ! and mask ? a : b work on them, lane by lane
+// (a mask is a vi of 0 and -1). Everything lives in a namespace per instruction set, and no
+// standard-library template is used here: the linker keeps one copy of an inline function, and it
+// must not keep an AVX-512 copy for a CPU without it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#if !defined(FASTCONV_ISA)
+#error "kernel files are compiled once per instruction set, with FASTCONV_ISA set to its name"
+#endif
+
+#define FASTCONV_INLINE inline __attribute__((always_inline))
+
+#if defined(__AVX512F__)
+#include "simd/avx512.hpp"
+#elif defined(__AVX2__)
+#include "simd/avx2.hpp"
+#else
+#include "simd/portable.hpp"
+#endif
+
+namespace fastconv {
+namespace FASTCONV_ISA {
+
+using vi = std::int32_t __attribute__((vector_size(W * 4)));
+using vu = std::uint32_t __attribute__((vector_size(W * 4)));
+
+// Unaligned whole vectors.
+FASTCONV_INLINE vf load(const float* p) {
+  vf v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+FASTCONV_INLINE void store(float* p, vf v) { __builtin_memcpy(p, &v, sizeof v); }
+
+FASTCONV_INLINE vf zero() { return vf{}; }
+
+// mask ? a : b, bit by bit.
+FASTCONV_INLINE vf select(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
+
+// max and min that let a NaN in either operand through, as NumPy's do.
+FASTCONV_INLINE vf max_nan(vf a, vf b) { return select((vi)(a != a), a, max(a, b)); }
+FASTCONV_INLINE vf min_nan(vf a, vf b) { return select((vi)(a != a), a, min(a, b)); }
+
+// The sum of the lanes, in one fixed order: halves onto halves.
+FASTCONV_INLINE float sum(vf v) {
+  float lane[W];
+  store(lane, v);
+  for (int width = W / 2; width >= 1; width /= 2) {
+    for (int i = 0; i < width; ++i) lane[i] += lane[i + width];
+  }
+  return lane[0];
+}
+
+// Transposes W vectors of W floats: log2(W) rounds of perfect shuffles.
+FASTCONV_INLINE void transpose(vf (&rows)[W]) {
+  for (int round = 1; round < W; round *= 2) {
+    vf next[W];
+#pragma GCC unroll 16
+    for (int i = 0; i < W / 2; ++i) {
+      next[2 * i] = zip_low(rows[i], rows[i + W / 2]);
+      next[2 * i + 1] = zip_high(rows[i], rows[i + W / 2]);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < W; ++i) rows[i] = next[i];
+  }
+}
+
+}  // namespace FASTCONV_ISA
+}  // namespace fastconv

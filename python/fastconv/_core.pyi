@@ -1,0 +1,222 @@
+"""C++ kernels of fastconv. Private: use fastconv.functional.
+
+Arrays are C-ordered float32, pictures (N, H, W, C); the last arguments are the outputs, written in
+place. Flat arrays are memory in any order that the arguments share.
+"""
+
+from collections.abc import Sequence
+from typing import TypeAlias, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Array: TypeAlias = NDArray[np.float32]
+_Activation: TypeAlias = str | tuple[str, float] | tuple[str, float | None, float | None] | None
+_Pair: TypeAlias = tuple[int, int]
+_Sides: TypeAlias = tuple[int, int, int, int]  # top, bottom, left, right
+
+class _BuildInfo(TypedDict):
+    version: str
+    build_type: str
+    compiler: str
+    openmp: bool
+    l2_cache_bytes: int
+
+__version__: str
+
+# runtime
+def get_isa() -> str: ...
+def set_isa(name: str) -> None: ...
+def available_isas() -> list[str]: ...
+def get_num_threads() -> int: ...
+def set_num_threads(threads: int) -> None: ...
+def measure_peak_gflops(seconds: float = 0.1) -> float: ...
+def build_info() -> _BuildInfo: ...
+def empty_floats(size: int) -> _Array: ...
+
+# gemm: c holds beta's operand and receives the result
+def gemm(
+    a: _Array,
+    b: _Array,
+    alpha: float,
+    beta: float,
+    trans_a: bool,
+    trans_b: bool,
+    bias: _Array | None,
+    residual: _Array | None,
+    activation: _Activation,
+    c: _Array,
+) -> None: ...
+def column_sums(x: _Array, sums: _Array) -> None: ...
+
+class PackedLinear:
+    def __init__(self, weight: _Array, bias: _Array | None, activation: _Activation) -> None: ...
+    @property
+    def in_features(self) -> int: ...
+    @property
+    def out_features(self) -> int: ...
+    def run(self, x: _Array, out: _Array) -> None: ...
+
+# conv
+def conv2d_output_size(
+    batch: int,
+    in_channels: int,
+    size: _Pair,
+    out_channels: int,
+    kernel: _Pair,
+    stride: _Pair,
+    padding: _Sides,
+    dilation: _Pair,
+    groups: int,
+) -> _Pair: ...
+def conv2d(
+    x: _Array,
+    weight: _Array,
+    bias: _Array | None,
+    stride: _Pair,
+    padding: _Sides,
+    dilation: _Pair,
+    groups: int,
+    residual: _Array | None,
+    activation: _Activation,
+    out: _Array,
+) -> None: ...
+def conv2d_backward_input(
+    grad_output: _Array,
+    weight: _Array,
+    stride: _Pair,
+    padding: _Sides,
+    dilation: _Pair,
+    groups: int,
+    grad_x: _Array,
+) -> None: ...
+def conv2d_backward_weight(
+    grad_output: _Array,
+    x: _Array,
+    stride: _Pair,
+    padding: _Sides,
+    dilation: _Pair,
+    groups: int,
+    grad_weight: _Array,
+) -> None: ...
+
+class PackedConv2d:
+    def __init__(
+        self,
+        weight: _Array,
+        bias: _Array | None,
+        stride: _Pair,
+        padding: _Sides,
+        dilation: _Pair,
+        groups: int,
+        activation: _Activation,
+    ) -> None: ...
+    def output_size(self, batch: int, channels: int, size: _Pair) -> tuple[int, int, int, int]: ...
+    def run(self, x: _Array, residual: _Array | None, out: _Array) -> None: ...
+
+# pool
+class PoolWindow:
+    def __init__(
+        self,
+        kernel: _Pair,
+        stride: _Pair,
+        padding: _Sides,
+        dilation: _Pair,
+        rounding: str,  # "down", "up" or "caffe"
+        count_include_pad: bool,
+    ) -> None: ...
+
+def pool_output_size(operation: str, h: int, w: int, window: PoolWindow) -> _Pair: ...
+def max_pool2d(
+    x: _Array, window: PoolWindow, out: _Array, indices: NDArray[np.int32] | None = None
+) -> None: ...
+def max_pool2d_backward(grad_output: _Array, indices: NDArray[np.int32], out: _Array) -> None: ...
+def avg_pool2d(x: _Array, window: PoolWindow, out: _Array) -> None: ...
+def avg_pool2d_backward(grad_output: _Array, window: PoolWindow, out: _Array) -> None: ...
+def adaptive_avg_pool2d(x: _Array, out: _Array) -> None: ...
+def adaptive_avg_pool2d_backward(grad_output: _Array, out: _Array) -> None: ...
+def global_avg_pool2d(x: _Array, out: _Array) -> None: ...
+
+# norm: the last axis of x is the channels
+def batch_norm(
+    x: _Array,
+    mean: _Array,
+    var: _Array,
+    weight: _Array | None,
+    bias: _Array | None,
+    eps: float,
+    activation: _Activation,
+    out: _Array,
+) -> None: ...
+def batch_norm_training(
+    x: _Array,
+    weight: _Array | None,
+    bias: _Array | None,
+    eps: float,
+    out: _Array,
+    mean: _Array,
+    var: _Array,
+) -> None: ...
+def batch_norm_backward(
+    grad_output: _Array,
+    x: _Array,
+    mean: _Array,
+    var: _Array,
+    weight: _Array | None,
+    eps: float,
+    training: bool,
+    grad_x: _Array,
+    grad_weight: _Array,
+    grad_bias: _Array,
+) -> None: ...
+def local_response_norm(
+    x: _Array, size: int, alpha: float, beta: float, k: float, out: _Array
+) -> None: ...
+def local_response_norm_backward(
+    grad_output: _Array, x: _Array, size: int, alpha: float, beta: float, k: float, out: _Array
+) -> None: ...
+
+# activation: flat arrays; prelu's x is (outer, channels, inner)
+def activate(x: _Array, activation: _Activation, out: _Array) -> None: ...
+def activate_backward(
+    grad_output: _Array, x: _Array, activation: _Activation, out: _Array
+) -> None: ...
+def sigmoid(x: _Array, out: _Array) -> None: ...
+def sigmoid_backward(grad_output: _Array, y: _Array, out: _Array) -> None: ...
+def tanh(x: _Array, out: _Array) -> None: ...
+def tanh_backward(grad_output: _Array, y: _Array, out: _Array) -> None: ...
+def prelu(x: _Array, weight: _Array, out: _Array) -> None: ...
+def prelu_backward(
+    grad_output: _Array, x: _Array, weight: _Array, grad_x: _Array, grad_weight: _Array
+) -> None: ...
+
+# loss: softmax's x and y are (outer, classes, inner)
+def softmax(x: _Array, out: _Array) -> None: ...
+def softmax_backward(grad_output: _Array, y: _Array, out: _Array) -> None: ...
+def log_softmax(x: _Array, out: _Array) -> None: ...
+def log_softmax_backward(grad_output: _Array, y: _Array, out: _Array) -> None: ...
+def cross_entropy(
+    logits: _Array, target: NDArray[np.int64], reduction: str, ignore_index: int, out: _Array
+) -> None: ...
+def cross_entropy_backward(
+    grad_output: _Array,
+    logits: _Array,
+    target: NDArray[np.int64],
+    reduction: str,
+    ignore_index: int,
+    out: _Array,
+) -> None: ...
+
+# random
+def dropout(x: _Array, p: float, seed: int, out: _Array) -> None: ...
+def dropout_channels_last(x: _Array, p: float, seed: int, out: _Array) -> None: ...
+
+# elementwise
+def add(x: _Array, y: _Array, activation: _Activation, out: _Array) -> None: ...
+
+# layout
+def nchw_to_nhwc(x: _Array, out: _Array) -> None: ...
+def nhwc_to_nchw(x: _Array, out: _Array) -> None: ...
+def concat(xs: Sequence[_Array], axis: int, out: _Array) -> None: ...
+def pad(x: _Array, sides: _Sides, value: float, out: _Array) -> None: ...
+def pad_backward(grad_output: _Array, sides: _Sides, out: _Array) -> None: ...

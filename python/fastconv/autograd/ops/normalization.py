@@ -1,0 +1,103 @@
+"""Normalisation across channels and over the batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..function import Function
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+__all__ = [
+    "BatchNorm",
+    "BatchNormTraining",
+    "LocalResponseNorm",
+    "batch_norm",
+    "batch_norm_training",
+    "local_response_norm",
+]
+
+
+class LocalResponseNorm(Function):
+    @staticmethod
+    def forward(ctx: Any, x: np.ndarray, *constants: Any) -> np.ndarray:
+        ctx.save_for_backward(x)
+        ctx.constants = constants
+        result: np.ndarray = ctx.kernels.local_response_norm(x, *constants)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, grad: np.ndarray) -> Any:
+        (x,) = ctx.saved
+        return ctx.kernels.local_response_norm_backward(grad, x, *ctx.constants)
+
+
+class BatchNorm(Function):
+    """With given statistics, which are constants."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: np.ndarray,
+        mean: np.ndarray,
+        var: np.ndarray,
+        weight: np.ndarray | None,
+        bias: np.ndarray | None,
+        eps: float,
+    ) -> np.ndarray:
+        ctx.save_for_backward(x, mean, var, weight)
+        ctx.eps = eps
+        result: np.ndarray = ctx.kernels.batch_norm(x, mean, var, weight, bias, eps)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, grad: np.ndarray) -> Any:
+        x, mean, var, weight = ctx.saved
+        grad_x, grad_weight, grad_bias = ctx.kernels.batch_norm_backward(
+            grad, x, mean, var, weight, ctx.eps, training=False
+        )
+        return grad_x, None, None, grad_weight, grad_bias
+
+
+class BatchNormTraining(Function):
+    """With the statistics of the batch, which depend on x."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None, eps: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        y, mean, var = ctx.kernels.batch_norm_training(x, weight, bias, eps)
+        ctx.save_for_backward(x, mean, var, weight)
+        ctx.eps = eps
+        return y, mean, var
+
+    @staticmethod
+    def backward(ctx: Any, grad: np.ndarray) -> Any:
+        x, mean, var, weight = ctx.saved
+        return ctx.kernels.batch_norm_backward(grad, x, mean, var, weight, ctx.eps, training=True)
+
+
+def local_response_norm(
+    x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
+    """Divide x (N, C, H, W) by a power of the mean square of `size` neighbouring channels."""
+    return LocalResponseNorm.apply(x, size, alpha, beta, k)
+
+
+def batch_norm(
+    x: Any, mean: Any, var: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Tensor:
+    """Normalise x (N, C, H, W) or (N, C) by given statistics (C,), then scale and shift."""
+    return BatchNorm.apply(x, mean, var, weight, bias, eps)
+
+
+def batch_norm_training(
+    x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> tuple[Tensor, np.ndarray, np.ndarray]:
+    """Normalise x by its own statistics; return the tensor, and mean and biased variance (C,)."""
+    result: Any = BatchNormTraining.apply(x, weight, bias, eps)
+    y, mean, var = result
+    return y, mean, var

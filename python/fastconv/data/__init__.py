@@ -1,0 +1,10 @@
+"""Pictures and labels: reading them, cutting them into batches, varying them."""
+
+from __future__ import annotations
+
+from ._mnist import Digits, mnist
+from .augment import random_shift
+from .idx import read_idx, write_idx
+from .loader import batches
+
+__all__ = ["Digits", "batches", "mnist", "random_shift", "read_idx", "write_idx"]

@@ -1,0 +1,218 @@
+"""Two-dimensional convolution and its gradients."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from fastconv import _core
+from fastconv.functional import _arrays
+from fastconv.functional._arrays import Array
+from fastconv.functional._geometry import Padding, Size, pair, sides
+
+__all__ = [
+    "PackedConv2d",
+    "conv2d",
+    "conv2d_backward_bias",
+    "conv2d_backward_input",
+    "conv2d_backward_weight",
+    "pack_conv2d",
+]
+
+
+def _groups(groups: Any) -> int:
+    try:
+        return operator.index(groups)
+    except TypeError:
+        raise TypeError(f"conv2d: groups must be an integer (groups={groups!r})") from None
+
+
+def _weight(weight: Any) -> Array:
+    return np.ascontiguousarray(_arrays.check("conv2d", "weight", weight, 4))
+
+
+def _bias(bias: Any, channels: int) -> Array | None:
+    return None if bias is None else _arrays.vector("conv2d", "bias", bias, channels)
+
+
+def conv2d(
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    stride: Size = 1,
+    padding: Padding = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+    *,
+    residual: Array | None = None,
+    activation: Any = None,
+) -> Array:
+    """activation(cross-correlation of x with weight + bias + residual).
+
+    x (N, C, H, W), weight (O, C / groups, KH, KW), bias (O,) or None -> (N, O, OH, OW), where
+    OH = floor((H + top + bottom - dilation * (KH - 1) - 1) / stride) + 1 and OW likewise.
+    stride and dilation: int or (h, w). padding: int, (h, w) or ((top, bottom), (left, right)).
+    residual has the output's shape. activation is None, "relu", ("leaky_relu", slope) or
+    ("clip", min, max).
+
+    Raises TypeError for arrays that are not float32, ValueError for sizes that do not fit.
+    Source: Dumoulin and Visin, A guide to convolution arithmetic for deep learning, 2016.
+    """
+    pixels = _arrays.nhwc("conv2d", "x", x)
+    weight = _weight(weight)
+    n, h, w, c = pixels.shape
+    o = weight.shape[0]
+    geometry = (
+        pair("conv2d", "stride", stride),
+        sides("conv2d", padding),
+        pair("conv2d", "dilation", dilation),
+        _groups(groups),
+    )
+    size = _core.conv2d_output_size(n, c, (h, w), o, weight.shape[2:], *geometry)
+    out = _arrays.empty((n, o, *size))
+    _core.conv2d(
+        pixels,
+        weight,
+        _bias(bias, o),
+        *geometry,
+        None if residual is None else _arrays.nhwc("conv2d", "residual", residual),
+        activation,
+        out.transpose(0, 2, 3, 1),
+    )
+    return out
+
+
+def _shape4(name: str, shape: Any) -> tuple[int, int, int, int]:
+    values = tuple(operator.index(v) for v in shape)
+    if len(values) != 4 or min(values) < 0:
+        raise ValueError(f"conv2d: {name} must be four sizes ({name}={shape!r})")
+    return values
+
+
+def conv2d_backward_input(
+    grad_output: Array,
+    weight: Array,
+    input_shape: tuple[int, int, int, int],
+    stride: Size = 1,
+    padding: Padding = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+) -> Array:
+    """The gradient of conv2d's x.
+
+    grad_output (N, O, OH, OW), weight (O, C / groups, KH, KW) -> input_shape (N, C, H, W).
+    """
+    grad = _arrays.nhwc("conv2d", "grad_output", grad_output)
+    out = _arrays.empty(_shape4("input_shape", input_shape))
+    _core.conv2d_backward_input(
+        grad,
+        _weight(weight),
+        pair("conv2d", "stride", stride),
+        sides("conv2d", padding),
+        pair("conv2d", "dilation", dilation),
+        _groups(groups),
+        out.transpose(0, 2, 3, 1),
+    )
+    return out
+
+
+def conv2d_backward_weight(
+    grad_output: Array,
+    x: Array,
+    weight_shape: tuple[int, int, int, int],
+    stride: Size = 1,
+    padding: Padding = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+) -> Array:
+    """The gradient of conv2d's weight.
+
+    grad_output (N, O, OH, OW), x (N, C, H, W) -> weight_shape (O, C / groups, KH, KW).
+    """
+    grad = _arrays.nhwc("conv2d", "grad_output", grad_output)
+    pixels = _arrays.nhwc("conv2d", "x", x)
+    shape = _shape4("weight_shape", weight_shape)
+    size = shape[0] * shape[1] * shape[2] * shape[3]
+    out = _arrays.empty((size,)).reshape(shape)
+    _core.conv2d_backward_weight(
+        grad,
+        pixels,
+        pair("conv2d", "stride", stride),
+        sides("conv2d", padding),
+        pair("conv2d", "dilation", dilation),
+        _groups(groups),
+        out,
+    )
+    return out
+
+
+def conv2d_backward_bias(grad_output: Array) -> Array:
+    """The gradient of conv2d's bias: grad_output (N, O, OH, OW) -> (O,)."""
+    grad = _arrays.nhwc("conv2d", "grad_output", grad_output)
+    out = _arrays.empty((grad.shape[3],))
+    _core.column_sums(grad.reshape(-1, grad.shape[3]) if grad.size else grad.reshape(0, len(out)), out)
+    return out
+
+
+class PackedConv2d:
+    """A convolution's weights, packed once for many runs; see `pack_conv2d`."""
+
+    def __init__(
+        self,
+        weight: Array,
+        bias: Array | None = None,
+        stride: Size = 1,
+        padding: Padding = 0,
+        dilation: Size = 1,
+        groups: int = 1,
+        activation: Any = None,
+    ) -> None:
+        weight = _weight(weight)
+        self._core = _core.PackedConv2d(
+            weight,
+            _bias(bias, weight.shape[0]),
+            pair("conv2d", "stride", stride),
+            sides("conv2d", padding),
+            pair("conv2d", "dilation", dilation),
+            _groups(groups),
+            activation,
+        )
+
+    def __call__(
+        self, x: Array, residual: Array | None = None, out: Array | None = None
+    ) -> Array:
+        """x (N, C, H, W) -> (N, O, OH, OW), into `out` where given.
+
+        `out` must be a channels-last float32 array of the result's shape that overlaps neither
+        x nor residual.
+        """
+        pixels = _arrays.nhwc("conv2d", "x", x)
+        n, h, w, c = pixels.shape
+        shape = self._core.output_size(n, c, (h, w))
+        if out is None:
+            out = _arrays.empty(shape)
+        elif _arrays.check("conv2d", "out", out, 4).shape != shape:
+            raise ValueError(f"conv2d: out has the wrong shape (expected={shape}, shape={out.shape})")
+        elif not out.transpose(0, 2, 3, 1).flags.c_contiguous:
+            raise ValueError("conv2d: out must have channels-last memory; use to_channels_last")
+        self._core.run(
+            pixels,
+            None if residual is None else _arrays.nhwc("conv2d", "residual", residual),
+            out.transpose(0, 2, 3, 1),
+        )
+        return out
+
+
+def pack_conv2d(
+    weight: Array,
+    bias: Array | None = None,
+    stride: Size = 1,
+    padding: Padding = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+    activation: Any = None,
+) -> PackedConv2d:
+    """Packs a convolution's weights: `pack_conv2d(weight, ...)(x)` is `conv2d(x, weight, ...)`."""
+    return PackedConv2d(weight, bias, stride, padding, dilation, groups, activation)

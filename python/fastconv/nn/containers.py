@@ -1,0 +1,86 @@
+"""Modules that hold modules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from .module import Module
+
+__all__ = ["ModuleList", "Sequential"]
+
+
+class _Listing(Module):
+    """Children in order, which are also items."""
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.named_children())
+
+    def __iter__(self) -> Iterator[Module]:
+        return self.children()
+
+    def __getitem__(self, index: Any) -> Any:
+        items = list(self.named_children())
+        if isinstance(index, slice):
+            return self._of(dict(items[index]))
+        return items[index][1]
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        name = list(self.named_children())[index][0]
+        self.add_module(name, module)
+
+    def append(self, module: Module) -> Any:
+        """Add a module at the end, named by its number; return the container."""
+        self.add_module(str(len(self)), module)
+        return self
+
+    def extend(self, modules: Iterable[Module]) -> Any:
+        """Add modules at the end; return the container."""
+        for module in modules:
+            self.append(module)
+        return self
+
+    def _of(self, items: dict[str, Module]) -> Any:
+        raise NotImplementedError
+
+
+class Sequential(_Listing):
+    """Modules that run one after the other.
+
+    Takes them in order, or one mapping of names to modules, or named arguments. Indexing gives
+    the module at a place, slicing a Sequential of the same modules.
+
+    >>> import fastconv.nn as nn
+    >>> nn.Sequential(conv=nn.Conv2d(3, 8, 3), relu=nn.ReLU())
+    Sequential(
+      (conv): Conv2d(3, 8, kernel_size=(3, 3), stride=(1, 1))
+      (relu): ReLU()
+    )
+    """
+
+    def __init__(self, *modules: Any, **named: Module) -> None:
+        if len(modules) == 1 and isinstance(modules[0], Mapping):
+            named = {**modules[0], **named}
+            modules = ()
+        for name, module in enumerate(modules):
+            self.add_module(str(name), module)
+        for key, module in named.items():
+            self.add_module(key, module)
+
+    def forward(self, x: Any) -> Any:
+        for module in self.children():
+            x = module(x)
+        return x
+
+    def _of(self, items: dict[str, Module]) -> Sequential:
+        return Sequential(items)
+
+
+class ModuleList(_Listing):
+    """A list of modules whose parameters belong to the module that holds the list."""
+
+    def __init__(self, modules: Iterable[Module] = ()) -> None:
+        self.extend(modules)
+
+    def _of(self, items: dict[str, Module]) -> ModuleList:
+        return ModuleList(items.values())

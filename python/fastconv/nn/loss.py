@@ -1,0 +1,43 @@
+"""Losses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..autograd import Tensor, ops
+from ..autograd.geometry import integer
+from .module import Module
+
+__all__ = ["CrossEntropyLoss", "MSELoss"]
+
+
+def _reduction(op: str, reduction: Any) -> str:
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(
+            f"{op}: reduction must be 'mean', 'sum' or 'none' (reduction={reduction!r})"
+        )
+    return str(reduction)
+
+
+class CrossEntropyLoss(Module):
+    """The cross-entropy of logits (N, C), not softmaxed, against class numbers (N,).
+
+    `reduction` is "mean", "sum" or "none"; targets equal to `ignore_index` count for nothing.
+    """
+
+    def __init__(self, reduction: str = "mean", ignore_index: int = -100) -> None:
+        self.reduction = _reduction("CrossEntropyLoss", reduction)
+        self.ignore_index = integer("CrossEntropyLoss", "ignore_index", ignore_index, -(2**31))
+
+    def forward(self, logits: Tensor, target: Any) -> Tensor:
+        return ops.cross_entropy(logits, target, self.reduction, self.ignore_index)
+
+
+class MSELoss(Module):
+    """The squared difference of two tensors of one shape; `reduction` as in CrossEntropyLoss."""
+
+    def __init__(self, reduction: str = "mean") -> None:
+        self.reduction = _reduction("MSELoss", reduction)
+
+    def forward(self, x: Tensor, target: Any) -> Tensor:
+        return ops.mse_loss(x, target, self.reduction)

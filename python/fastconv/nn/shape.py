@@ -1,0 +1,59 @@
+"""Layers that move elements and compute nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..autograd import Tensor, ops
+from ..autograd.geometry import Padding, integer
+from .module import Module
+
+__all__ = ["Flatten", "Identity", "ZeroPad2d"]
+
+
+class Flatten(Module):
+    """Join the axes from `start_dim` to `end_dim`, in logical (N, C, H, W) order."""
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        self.start_dim = integer("Flatten", "start_dim", start_dim, -4)
+        self.end_dim = integer("Flatten", "end_dim", end_dim, -4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.flatten(x, self.start_dim, self.end_dim)
+
+    def extra_repr(self) -> str:
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Identity(Module):
+    """Return the input. Any arguments are accepted and ignored."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        pass
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+class ZeroPad2d(Module):
+    """Surround the planes of (N, C, H, W) with zeros.
+
+    `padding` is an integer or, as in PyTorch, (left, right, top, bottom).
+    """
+
+    def __init__(self, padding: Any) -> None:
+        sides = padding if isinstance(padding, (tuple, list)) else (padding,) * 4
+        if len(sides) != 4:
+            raise ValueError(
+                f"ZeroPad2d: padding must be an integer or (left, right, top, bottom) "
+                f"(padding={padding!r})"
+            )
+        left, right, top, bottom = (integer("ZeroPad2d", "padding", side, 0) for side in sides)
+        self.padding: Padding = ((top, bottom), (left, right))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.pad(x, self.padding)
+
+    def extra_repr(self) -> str:
+        (top, bottom), (left, right) = self.padding
+        return f"({left}, {right}, {top}, {bottom})"

@@ -1,0 +1,175 @@
+#include "fastconv/conv.hpp"
+
+#include <array>
+
+#include "activation.hpp"
+#include "arrays.hpp"
+
+namespace fastconv::python {
+namespace {
+
+using Pair = std::array<std::int64_t, 2>;
+using Sides = std::array<std::int64_t, 4>;  // top, bottom, left, right
+
+Conv2dParams make_params(std::int64_t in_channels, const Array<const float>& weight,
+                         const Pair& stride, const Sides& padding, const Pair& dilation,
+                         std::int64_t groups) {
+  Conv2dParams p;
+  p.in_channels = in_channels;
+  p.out_channels = weight[0];
+  p.kernel_h = weight[2];
+  p.kernel_w = weight[3];
+  p.stride_h = stride[0];
+  p.stride_w = stride[1];
+  p.pad_top = padding[0];
+  p.pad_bottom = padding[1];
+  p.pad_left = padding[2];
+  p.pad_right = padding[3];
+  p.dilation_h = dilation[0];
+  p.dilation_w = dilation[1];
+  p.groups = groups;
+  if (groups >= 1 && in_channels % groups == 0 && weight[1] != in_channels / groups) {
+    throw py::value_error("conv2d: weight must have the channels of x / groups as its second axis "
+                          "(expected=" + std::to_string(in_channels / groups) +
+                          ", received=" + std::to_string(weight[1]) + ")");
+  }
+  return p;
+}
+
+template <class T>
+void check_picture(const char* name, const Array<T>& array, std::int64_t batch, PictureSize size,
+                   std::int64_t channels) {
+  if (array[0] != batch || array[1] != size.h || array[2] != size.w || array[3] != channels) {
+    throw py::value_error(
+        std::string("conv2d: ") + name + " has the wrong shape (expected N,H,W,C=" +
+        std::to_string(batch) + "," + std::to_string(size.h) + "," + std::to_string(size.w) + "," +
+        std::to_string(channels) + ", received=" + std::to_string(array[0]) + "," +
+        std::to_string(array[1]) + "," + std::to_string(array[2]) + "," +
+        std::to_string(array[3]) + ")");
+  }
+}
+
+const float* optional_picture(const py::object& object, std::int64_t batch, PictureSize size,
+                              std::int64_t channels) {
+  if (object.is_none()) return nullptr;
+  const auto array = input<float>("conv2d", "residual", py::cast<py::array>(object), 4);
+  check_picture("residual", array, batch, size, channels);
+  return array.data;
+}
+
+}  // namespace
+
+void bind_conv(py::module_& m) {
+  m.def(
+      "conv2d_output_size",
+      [](std::int64_t batch, std::int64_t in_channels, const Pair& size, std::int64_t out_channels,
+         const Pair& kernel, const Pair& stride, const Sides& padding, const Pair& dilation,
+         std::int64_t groups) {
+        const PictureSize out = conv2d_output_size(
+            {in_channels, out_channels, kernel[0], kernel[1], stride[0], stride[1], padding[0],
+             padding[1], padding[2], padding[3], dilation[0], dilation[1], groups},
+            batch, {size[0], size[1]});
+        return std::make_pair(out.h, out.w);
+      },
+      py::arg("batch"), py::arg("in_channels"), py::arg("size"), py::arg("out_channels"),
+      py::arg("kernel"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
+      py::arg("groups"));
+
+  m.def(
+      "conv2d",
+      [](const py::array& x, const py::array& weight, const py::object& bias, const Pair& stride,
+         const Sides& padding, const Pair& dilation, std::int64_t groups,
+         const py::object& residual, const py::object& activation, py::array& out) {
+        const auto xv = input<float>("conv2d", "x", x, 4);
+        const auto wv = input<float>("conv2d", "weight", weight, 4);
+        const auto ov = output<float>("conv2d", "out", out, 4);
+        const Conv2dParams p = make_params(xv[3], wv, stride, padding, dilation, groups);
+        const PictureSize in = {xv[1], xv[2]}, size = conv2d_output_size(p, xv[0], in);
+        check_picture("out", ov, xv[0], size, p.out_channels);
+        const Epilogue epilogue = {optional_vector("conv2d", "bias", bias, p.out_channels),
+                                   optional_picture(residual, xv[0], size, p.out_channels),
+                                   to_activation("conv2d", activation)};
+        py::gil_scoped_release release;
+        conv2d(p, xv[0], in, xv.data, wv.data, epilogue, ov.data);
+      },
+      py::arg("x"), py::arg("weight"), py::arg("bias"), py::arg("stride"), py::arg("padding"),
+      py::arg("dilation"), py::arg("groups"), py::arg("residual"), py::arg("activation"),
+      py::arg("out"));
+
+  m.def(
+      "conv2d_backward_input",
+      [](const py::array& grad_output, const py::array& weight, const Pair& stride,
+         const Sides& padding, const Pair& dilation, std::int64_t groups, py::array& grad_x) {
+        const auto gv = input<float>("conv2d", "grad_output", grad_output, 4);
+        const auto wv = input<float>("conv2d", "weight", weight, 4);
+        const auto ov = output<float>("conv2d", "grad_x", grad_x, 4);
+        const Conv2dParams p = make_params(ov[3], wv, stride, padding, dilation, groups);
+        const PictureSize in = {ov[1], ov[2]};
+        check_picture("grad_output", gv, ov[0], conv2d_output_size(p, ov[0], in), p.out_channels);
+        py::gil_scoped_release release;
+        conv2d_backward_input(p, ov[0], in, gv.data, wv.data, ov.data);
+      },
+      py::arg("grad_output"), py::arg("weight"), py::arg("stride"), py::arg("padding"),
+      py::arg("dilation"), py::arg("groups"), py::arg("grad_x"));
+
+  m.def(
+      "conv2d_backward_weight",
+      [](const py::array& grad_output, const py::array& x, const Pair& stride,
+         const Sides& padding, const Pair& dilation, std::int64_t groups, py::array& grad_weight) {
+        const auto gv = input<float>("conv2d", "grad_output", grad_output, 4);
+        const auto xv = input<float>("conv2d", "x", x, 4);
+        const auto wv = output<float>("conv2d", "grad_weight", grad_weight, 4);
+        const Conv2dParams p = make_params(xv[3], {wv.data, wv.shape, wv.rank, wv.size}, stride,
+                                           padding, dilation, groups);
+        const PictureSize in = {xv[1], xv[2]};
+        check_picture("grad_output", gv, xv[0], conv2d_output_size(p, xv[0], in), p.out_channels);
+        py::gil_scoped_release release;
+        conv2d_backward_weight(p, xv[0], in, gv.data, xv.data, wv.data);
+      },
+      py::arg("grad_output"), py::arg("x"), py::arg("stride"), py::arg("padding"),
+      py::arg("dilation"), py::arg("groups"), py::arg("grad_weight"));
+
+  py::class_<PackedConv2d>(m, "PackedConv2d")
+      .def(py::init([](const py::array& weight, const py::object& bias, const Pair& stride,
+                       const Sides& padding, const Pair& dilation, std::int64_t groups,
+                       const py::object& activation) {
+             const auto wv = input<float>("conv2d", "weight", weight, 4);
+             const Conv2dParams p =
+                 make_params(wv[1] * groups, wv, stride, padding, dilation, groups);
+             const float* b = optional_vector("conv2d", "bias", bias, p.out_channels);
+             const Activation f = to_activation("conv2d", activation);
+             py::gil_scoped_release release;
+             return PackedConv2d(p, wv.data, b, f);
+           }),
+           py::arg("weight"), py::arg("bias"), py::arg("stride"), py::arg("padding"),
+           py::arg("dilation"), py::arg("groups"), py::arg("activation"))
+      .def("output_size",
+           [](const PackedConv2d& self, std::int64_t batch, std::int64_t channels,
+              const Pair& size) {
+             if (channels != self.params().in_channels) {
+               throw py::value_error("conv2d: x has the wrong number of channels (expected=" +
+                                     std::to_string(self.params().in_channels) +
+                                     ", received=" + std::to_string(channels) + ")");
+             }
+             const PictureSize out = conv2d_output_size(self.params(), batch, {size[0], size[1]});
+             return std::make_tuple(batch, self.params().out_channels, out.h, out.w);
+           })
+      .def(
+          "run",
+          [](const PackedConv2d& self, const py::array& x, const py::object& residual,
+             py::array& out) {
+            const auto xv = input<float>("conv2d", "x", x, 4);
+            const auto ov = output<float>("conv2d", "out", out, 4);
+            const Conv2dParams& p = self.params();
+            const PictureSize in = {xv[1], xv[2]};
+            check_picture("x", xv, xv[0], in, p.in_channels);
+            const PictureSize size = conv2d_output_size(p, xv[0], in);
+            check_picture("out", ov, xv[0], size, p.out_channels);
+            const float* r = optional_picture(residual, xv[0], size, p.out_channels);
+            py::gil_scoped_release release;
+            self.run(xv.data, xv[0], in, r, ov.data);
+          },
+          py::arg("x"), py::arg("residual"), py::arg("out"));
+}
+
+}  // namespace fastconv::python

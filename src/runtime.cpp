@@ -1,0 +1,41 @@
+#include "fastconv/runtime.hpp"
+
+#include "arrays.hpp"
+#include "core/memory.hpp"
+#include "fastconv/error.hpp"
+
+namespace fastconv::python {
+namespace {
+
+// Uninitialised floats on a cache line's boundary: whole-vector stores then never split a line,
+// and large results can be written past the caches.
+py::array empty_floats(std::int64_t size) {
+  auto* buffer = new AlignedBuffer(size);
+  const py::capsule owner(buffer, [](void* p) { delete static_cast<AlignedBuffer*>(p); });
+  return py::array_t<float>(size, buffer->data(), owner);
+}
+
+}  // namespace
+
+void bind_runtime(py::module_& m) {
+  // fastconv::Error is a std::invalid_argument, which pybind11 turns into ValueError.
+  m.def("get_isa", &get_isa);
+  m.def("set_isa", &set_isa, py::arg("name"));
+  m.def("available_isas", &available_isas);
+  m.def("get_num_threads", &get_num_threads);
+  m.def("set_num_threads", &set_num_threads, py::arg("threads"));
+  m.def("empty_floats", &empty_floats, py::arg("size"));
+  m.def("measure_peak_gflops", &measure_peak_gflops, py::arg("seconds") = 0.1,
+        py::call_guard<py::gil_scoped_release>());
+  m.def("build_info", [] {
+    py::dict info;
+    info["version"] = FASTCONV_VERSION;
+    info["build_type"] = FASTCONV_BUILD_TYPE;
+    info["compiler"] = compiler();
+    info["openmp"] = has_openmp();
+    info["l2_cache_bytes"] = l2_cache_bytes();
+    return info;
+  });
+}
+
+}  // namespace fastconv::python
