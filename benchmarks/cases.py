@@ -1,7 +1,7 @@
 """One layer made ready to run: its inputs, our kernel, the NumPy twin, and the answer it must give.
 
-A batch is made of at most two different pictures, repeated, so that the twin can answer for a
-large batch from two pictures, whatever the kernel does with the others.
+A batch has at most two different pictures (see inputs.py), so the twin answers for all of a large
+batch from two pictures, whatever the kernel does with the others.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastconv import functional, reference
 
+from .inputs import DISTINCT, Array, layer_inputs
 from .layers import (
     AdaptiveAvgPool,
     AvgPool,
@@ -29,11 +29,8 @@ from .layers import (
     MaxPool,
 )
 
-__all__ = ["Array", "Case", "WrongAnswer", "compare", "layer_inputs", "prepare"]
+__all__ = ["Case", "WrongAnswer", "compare", "prepare"]
 
-Array = NDArray[np.float32]
-
-_DISTINCT = 2
 _ROUNDINGS = 8  # epsilons that one operation may be off, at the scale of the result
 
 
@@ -75,42 +72,6 @@ def compare(actual: Array, expected: Array, length: int, slack: float = 1.0) -> 
     return error
 
 
-def layer_inputs(layer: Layer, batch: int, seed: int = 0) -> dict[str, Array]:
-    """The arrays a layer works on, the same in every process: C-ordered, NCHW and OIHW."""
-    rng = np.random.default_rng(seed)
-
-    def normal(*shape: int, scale: float = 1.0) -> Array:
-        array = rng.standard_normal(shape, np.float32)
-        array *= np.float32(scale)
-        return array
-
-    def pictures(shape: tuple[int, ...]) -> Array:
-        return normal(min(batch, _DISTINCT), *shape)[np.arange(batch) % _DISTINCT]
-
-    if isinstance(layer, Gemm):
-        m, k, n = layer.rows, layer.inner, layer.columns
-        return {
-            "a": normal(*((k, m) if layer.trans_a else (m, k))),
-            "b": normal(*((n, k) if layer.trans_b else (k, n)), scale=k**-0.5),
-        }
-    if isinstance(layer, Linear):
-        arrays = {"x": normal(batch, layer.inputs)}
-        arrays["weight"] = normal(layer.outputs, layer.inputs, scale=layer.inputs**-0.5)
-        return arrays | ({"bias": normal(layer.outputs)} if layer.bias else {})
-    if isinstance(layer, ConvGradient):
-        conv = layer.conv
-        arrays = {"grad": pictures(conv.out_shape)}
-        if layer.wrt == "weight":
-            return arrays | {"x": pictures((conv.channels, conv.height, conv.width))}
-        return arrays | {"weight": normal(*conv.weight_shape, scale=conv.length**-0.5)}
-    arrays = {"x": pictures((layer.channels, layer.height, layer.width))}
-    if isinstance(layer, Conv):
-        arrays["weight"] = normal(*layer.weight_shape, scale=layer.length**-0.5)
-        if layer.bias:
-            arrays["bias"] = normal(layer.filters)
-    return arrays
-
-
 def prepare(layer: Layer, batch: int) -> Case:
     """Make a layer ready to run."""
     arrays = layer_inputs(layer, batch)
@@ -140,25 +101,28 @@ def _empty(shape: tuple[int, ...]) -> Array:
     return aligned.reshape(n, h, w, c).transpose(0, 3, 1, 2)
 
 
-def _by_picture(x: Array, twin: Callable[[Array], Array]) -> Case:
-    """A case whose twin works on the different pictures only; `run` is to be replaced."""
-    batch = len(x)
+def _by_picture(
+    run: Callable[[], Array], x: Array, twin: Callable[[Array], Array], length: int
+) -> Case:
+    """A case whose twin sees the different pictures of x only."""
 
     def expected() -> Array:
-        return twin(x[:_DISTINCT])[np.arange(batch) % _DISTINCT]
+        return twin(x[:DISTINCT])[np.arange(len(x)) % DISTINCT]
 
-    return Case(lambda: x, partial(twin, x[:1]), batch, expected, 1)
+    return Case(run, partial(twin, x[:1]), len(x), expected, length)
 
 
 def _conv(layer: Conv, arrays: dict[str, Array]) -> Case:
     x, weight, bias = arrays["x"], arrays["weight"], arrays.get("bias")
     geometry = (layer.stride, layer.padding, 1, layer.groups)
-    packed = functional.pack_conv2d(weight, bias, *geometry)
-    pixels, out = _channels_last(x), _empty((len(x), *layer.out_shape))
+    out = _empty((len(x), *layer.out_shape))
     out.fill(np.nan)
-    case = _by_picture(x, lambda x: reference.conv2d(x, weight, bias, *geometry))
-    run = partial(packed, pixels, out=out)
-    return Case(run, case.twin, case.twin_calls, case.expected, layer.length)
+    run = partial(
+        functional.pack_conv2d(weight, bias, *geometry), _channels_last(x), out=out
+    )
+    return _by_picture(
+        run, x, lambda x: reference.conv2d(x, weight, bias, *geometry), layer.length
+    )
 
 
 def _gradient(layer: ConvGradient, arrays: dict[str, Array], batch: int) -> Case:
@@ -172,11 +136,10 @@ def _gradient(layer: ConvGradient, arrays: dict[str, Array], batch: int) -> Case
         def backward_input(grad: Array) -> Array:
             return reference.conv2d_backward_input(grad, weight, (len(grad), *shape), *geometry)
 
-        case = _by_picture(grad, backward_input)
         run = partial(
             functional.conv2d_backward_input, grad_pixels, weight, (batch, *shape), *geometry
         )
-        return Case(run, case.twin, case.twin_calls, case.expected, layer.length)
+        return _by_picture(run, grad, backward_input, layer.length)
 
     x, pixels = arrays["x"], _channels_last(arrays["x"])
     weight_shape = conv.weight_shape
@@ -186,7 +149,7 @@ def _gradient(layer: ConvGradient, arrays: dict[str, Array], batch: int) -> Case
         return reference.conv2d_backward_weight(grad[part], x[part], weight_shape, *geometry)
 
     def expected() -> Array:
-        repeats = [len(range(i, batch, _DISTINCT)) for i in range(min(batch, _DISTINCT))]
+        repeats = [len(range(i, batch, DISTINCT)) for i in range(min(batch, DISTINCT))]
         total: Array = sum(np.float32(n) * backward_weight(i) for i, n in enumerate(repeats))
         return total
 
@@ -228,6 +191,5 @@ def _map(
     else:
         name, length = "local_response_norm", layer.size
         arguments = (layer.size, layer.alpha, layer.beta, layer.k)
-    case = _by_picture(x, lambda x: getattr(reference, name)(x, *arguments))
     run = partial(getattr(functional, name), _channels_last(x), *arguments)
-    return Case(run, case.twin, case.twin_calls, case.expected, length)
+    return _by_picture(run, x, lambda x: getattr(reference, name)(x, *arguments), length)

@@ -30,9 +30,8 @@ void map_backward(const char* operation, const py::array& grad_output, const py:
 
 void bind_activate(const py::array& x, const py::object& activation, py::array out) {
   const Activation a = to_activation("activate", activation);
-  map("activate", x, out, [a](std::int64_t n, const float* from, float* to) {
-    activate(a, n, from, to);
-  });
+  map("activate", x, out,
+      [a](std::int64_t n, const float* from, float* to) { activate(a, n, from, to); });
 }
 
 void bind_activate_backward(const py::array& grad_output, const py::array& x,

@@ -44,7 +44,8 @@ void check(const char* operation, const char* name, const py::array& array, int 
 
 // rank -1 accepts any.
 template <class T>
-Array<const T> input(const char* operation, const char* name, const py::array& array, int rank = -1) {
+Array<const T> input(const char* operation, const char* name, const py::array& array,
+                     int rank = -1) {
   check<T>(operation, name, array, rank);
   return {static_cast<const T*>(array.data()), array.shape(), array.ndim(), array.size()};
 }
@@ -52,18 +53,20 @@ Array<const T> input(const char* operation, const char* name, const py::array& a
 template <class T>
 Array<T> output(const char* operation, const char* name, py::array& array, int rank = -1) {
   check<T>(operation, name, array, rank);
-  if (!array.writeable()) throw py::value_error(std::string(operation) + ": " + name + " is read-only");
+  if (!array.writeable())
+    throw py::value_error(std::string(operation) + ": " + name + " is read-only");
   return {static_cast<T*>(array.mutable_data()), array.shape(), array.ndim(), array.size()};
 }
 
 // None, or a vector of the given length; nullptr for None.
-inline const float* optional_vector(const char* operation, const char* name, const py::object& object,
-                                    std::int64_t length) {
+inline const float* optional_vector(const char* operation, const char* name,
+                                    const py::object& object, std::int64_t length) {
   if (object.is_none()) return nullptr;
   const auto array = input<float>(operation, name, py::cast<py::array>(object), 1);
   if (array.size != length) {
-    throw py::value_error(std::string(operation) + ": " + name + " has the wrong length (expected=" +
-                          std::to_string(length) + ", length=" + std::to_string(array.size) + ")");
+    throw py::value_error(std::string(operation) + ": " + name +
+                          " has the wrong length (expected=" + std::to_string(length) +
+                          ", length=" + std::to_string(array.size) + ")");
   }
   return array.data;
 }

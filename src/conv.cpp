@@ -29,9 +29,10 @@ Conv2dParams make_params(std::int64_t in_channels, const Array<const float>& wei
   p.dilation_w = dilation[1];
   p.groups = groups;
   if (groups >= 1 && in_channels % groups == 0 && weight[1] != in_channels / groups) {
-    throw py::value_error("conv2d: weight must have the channels of x / groups as its second axis "
-                          "(expected=" + std::to_string(in_channels / groups) +
-                          ", received=" + std::to_string(weight[1]) + ")");
+    throw py::value_error(
+        "conv2d: weight must have the channels of x / groups as its second axis "
+        "(expected=" +
+        std::to_string(in_channels / groups) + ", received=" + std::to_string(weight[1]) + ")");
   }
   return p;
 }
@@ -40,12 +41,12 @@ template <class T>
 void check_picture(const char* name, const Array<T>& array, std::int64_t batch, PictureSize size,
                    std::int64_t channels) {
   if (array[0] != batch || array[1] != size.h || array[2] != size.w || array[3] != channels) {
-    throw py::value_error(
-        std::string("conv2d: ") + name + " has the wrong shape (expected N,H,W,C=" +
-        std::to_string(batch) + "," + std::to_string(size.h) + "," + std::to_string(size.w) + "," +
-        std::to_string(channels) + ", received=" + std::to_string(array[0]) + "," +
-        std::to_string(array[1]) + "," + std::to_string(array[2]) + "," +
-        std::to_string(array[3]) + ")");
+    throw py::value_error(std::string("conv2d: ") + name +
+                          " has the wrong shape (expected N,H,W,C=" + std::to_string(batch) + "," +
+                          std::to_string(size.h) + "," + std::to_string(size.w) + "," +
+                          std::to_string(channels) + ", received=" + std::to_string(array[0]) +
+                          "," + std::to_string(array[1]) + "," + std::to_string(array[2]) + "," +
+                          std::to_string(array[3]) + ")");
   }
 }
 
@@ -114,8 +115,8 @@ void bind_conv(py::module_& m) {
 
   m.def(
       "conv2d_backward_weight",
-      [](const py::array& grad_output, const py::array& x, const Pair& stride,
-         const Sides& padding, const Pair& dilation, std::int64_t groups, py::array& grad_weight) {
+      [](const py::array& grad_output, const py::array& x, const Pair& stride, const Sides& padding,
+         const Pair& dilation, std::int64_t groups, py::array& grad_weight) {
         const auto gv = input<float>("conv2d", "grad_output", grad_output, 4);
         const auto xv = input<float>("conv2d", "x", x, 4);
         const auto wv = output<float>("conv2d", "grad_weight", grad_weight, 4);

@@ -55,20 +55,22 @@ void bind_gemm(py::module_& m) {
       [](const py::array& x, py::array& sums) {
         const auto xv = input<float>("column_sums", "x", x, 2);
         const auto sv = output<float>("column_sums", "sums", sums, 1);
-        if (sv.size != xv[1]) throw py::value_error("column_sums: sums must have one value per column");
+        if (sv.size != xv[1])
+          throw py::value_error("column_sums: sums must have one value per column");
         py::gil_scoped_release release;
         column_sums(xv.data, xv[0], xv[1], sv.data);
       },
       py::arg("x"), py::arg("sums"));
 
   py::class_<PackedLinear>(m, "PackedLinear")
-      .def(py::init([](const py::array& weight, const py::object& bias, const py::object& activation) {
-             const auto w = input<float>("linear", "weight", weight, 2);
-             const float* b = optional_vector("linear", "bias", bias, w[0]);
-             const Activation f = to_activation("linear", activation);
-             py::gil_scoped_release release;
-             return PackedLinear(w.data, b, w[0], w[1], f);
-           }),
+      .def(py::init(
+               [](const py::array& weight, const py::object& bias, const py::object& activation) {
+                 const auto w = input<float>("linear", "weight", weight, 2);
+                 const float* b = optional_vector("linear", "bias", bias, w[0]);
+                 const Activation f = to_activation("linear", activation);
+                 py::gil_scoped_release release;
+                 return PackedLinear(w.data, b, w[0], w[1], f);
+               }),
            py::arg("weight"), py::arg("bias"), py::arg("activation"))
       .def_property_readonly("in_features", &PackedLinear::in_features)
       .def_property_readonly("out_features", &PackedLinear::out_features)

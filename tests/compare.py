@@ -18,6 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+
 from fastconv import reference
 from operations import OPERATIONS, Rounding
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from compare import check_gradient
 
 import fastconv
+from compare import check_gradient
 from fastconv import Tensor, nn, tensor, use_backend
 from fastconv.autograd import no_grad
 

@@ -14,6 +14,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
+
 from fastconv import reference
 
 __all__ = ["OPERATIONS", "Operation", "Rounding"]

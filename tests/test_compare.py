@@ -7,9 +7,10 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+
 from compare import assert_close, check, check_gradient, tolerance
 from fastconv import reference
-from hypothesis import given, settings
 from operations import OPERATIONS
 from strategies import conv_cases, pool_cases
 

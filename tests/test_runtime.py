@@ -9,9 +9,10 @@ import textwrap
 import threading
 from typing import Any
 
-import fastconv
 import numpy as np
 import pytest
+
+import fastconv
 from fastconv import functional as F
 
 

@@ -9,9 +9,9 @@
 namespace fastconv {
 namespace {
 
-constexpr std::int64_t kGrain = 16384;     // floats of simple work that are worth a thread
-constexpr std::int64_t kExpGrain = 4096;   // the same for exponentials
-constexpr std::int64_t kMaxPieces = 256;   // of a sum over rows
+constexpr std::int64_t kGrain = 16384;    // floats of simple work that are worth a thread
+constexpr std::int64_t kExpGrain = 4096;  // the same for exponentials
+constexpr std::int64_t kMaxPieces = 256;  // of a sum over rows
 
 void require_size(const char* operation, std::int64_t size) {
   if (size < 0) fail(operation, "sizes must not be negative", {{"size", size}});

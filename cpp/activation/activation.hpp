@@ -22,8 +22,7 @@ struct ActivationKernels {
                      float* y);
   // Also overwrites grad_slope[channels] with the sums over these rows.
   void (*prelu_backward_rows)(std::int64_t rows, std::int64_t channels, const float* grad_y,
-                              const float* x, const float* slope, float* grad_x,
-                              float* grad_slope);
+                              const float* x, const float* slope, float* grad_x, float* grad_slope);
   // Elements of one channel; returns their part of its grad_slope.
   float (*prelu_backward_run)(std::int64_t n, float slope, const float* grad_y, const float* x,
                               float* grad_x);

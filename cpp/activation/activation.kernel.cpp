@@ -72,8 +72,7 @@ void tanh_all(std::int64_t n, const float* x, float* y) {
 }
 
 void tanh_backward(std::int64_t n, const float* grad_y, const float* y, float* grad_x) {
-  map(n, grad_y, y, grad_x,
-      [](vf g, vf v) { return g * (set1(1.0f) - v) * (set1(1.0f) + v); });
+  map(n, grad_y, y, grad_x, [](vf g, vf v) { return g * (set1(1.0f) - v) * (set1(1.0f) + v); });
 }
 
 void prelu_rows(std::int64_t rows, std::int64_t channels, const float* x, const float* slope,

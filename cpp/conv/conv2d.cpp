@@ -1,8 +1,9 @@
 // Convolution: validation, packing, the forward pass and the gradient of the input.
+#include "conv/conv2d.hpp"
+
 #include <algorithm>
 #include <vector>
 
-#include "conv/conv2d.hpp"
 #include "conv/depthwise.hpp"
 #include "core/error.hpp"
 #include "core/memory.hpp"
@@ -17,7 +18,8 @@ PictureSize conv2d_output_size(const Conv2dParams& p, std::int64_t batch, Pictur
          {{"in_channels", p.in_channels}, {"out_channels", p.out_channels}});
   }
   if (p.kernel_h < 1 || p.kernel_w < 1) {
-    fail(op, "kernel_size must be at least 1", {{"kernel_h", p.kernel_h}, {"kernel_w", p.kernel_w}});
+    fail(op, "kernel_size must be at least 1",
+         {{"kernel_h", p.kernel_h}, {"kernel_w", p.kernel_w}});
   }
   if (p.stride_h < 1 || p.stride_w < 1) {
     fail(op, "stride must be at least 1", {{"stride_h", p.stride_h}, {"stride_w", p.stride_w}});
@@ -28,7 +30,9 @@ PictureSize conv2d_output_size(const Conv2dParams& p, std::int64_t batch, Pictur
   }
   if (p.pad_top < 0 || p.pad_bottom < 0 || p.pad_left < 0 || p.pad_right < 0) {
     fail(op, "padding must not be negative",
-         {{"top", p.pad_top}, {"bottom", p.pad_bottom}, {"left", p.pad_left},
+         {{"top", p.pad_top},
+          {"bottom", p.pad_bottom},
+          {"left", p.pad_left},
           {"right", p.pad_right}});
   }
   if (p.groups < 1) fail(op, "groups must be at least 1", {{"groups", p.groups}});
@@ -45,9 +49,9 @@ PictureSize conv2d_output_size(const Conv2dParams& p, std::int64_t batch, Pictur
   }
   // Geometry beyond this could overflow below, and no array reaches it.
   constexpr std::int64_t kLimit = std::int64_t{1} << 40;
-  for (std::int64_t value : {p.kernel_h, p.kernel_w, p.stride_h, p.stride_w, p.dilation_h,
-                             p.dilation_w, p.pad_top, p.pad_bottom, p.pad_left, p.pad_right, in.h,
-                             in.w, batch, p.in_channels, p.out_channels}) {
+  for (std::int64_t value :
+       {p.kernel_h, p.kernel_w, p.stride_h, p.stride_w, p.dilation_h, p.dilation_w, p.pad_top,
+        p.pad_bottom, p.pad_left, p.pad_right, in.h, in.w, batch, p.in_channels, p.out_channels}) {
     if (value > kLimit) fail(op, "the size of an array overflows 64 bits", {{"value", value}});
   }
   const std::int64_t padded_h = in.h + p.pad_top + p.pad_bottom;
@@ -56,7 +60,9 @@ PictureSize conv2d_output_size(const Conv2dParams& p, std::int64_t batch, Pictur
   const std::int64_t extent_w = checked_mul(op, p.dilation_w, p.kernel_w - 1) + 1;
   if (extent_h > padded_h || extent_w > padded_w) {
     fail(op, "the dilated kernel must fit the padded input",
-         {{"kernel_h", extent_h}, {"kernel_w", extent_w}, {"input_h", padded_h},
+         {{"kernel_h", extent_h},
+          {"kernel_w", extent_w},
+          {"input_h", padded_h},
           {"input_w", padded_w}});
   }
   const PictureSize out = {(padded_h - extent_h) / p.stride_h + 1,
@@ -121,9 +127,10 @@ void run_depthwise(const Conv2dParams& p, std::int64_t batch, PictureSize in, co
                    const float* weight, const Epilogue& epilogue, float* out) {
   const DepthwiseJob job = {p, batch, in, conv2d_output_size(p, batch, in), weight};
   const DepthwiseKernels& kernels = depthwise_kernels();
-  parallel_for(batch * job.out.h, line_grain(p, job.out.w), [&](std::int64_t begin, std::int64_t end) {
-    kernels.forward(job, x, epilogue, begin, end, out);
-  });
+  parallel_for(batch * job.out.h, line_grain(p, job.out.w),
+               [&](std::int64_t begin, std::int64_t end) {
+                 kernels.forward(job, x, epilogue, begin, end, out);
+               });
 }
 
 void run_panels(const Conv2dParams& p, std::int64_t batch, PictureSize in, const float* x,
@@ -175,7 +182,9 @@ PackedConv2d::PackedConv2d(const Conv2dParams& p, const float* weight, const flo
                            Activation activation)
     : impl_(new Impl{p, is_depthwise(p), GroupPanels(p), {}, {}, activation}) {
   // The smallest picture that the kernel fits: checks the parameters.
-  conv2d_output_size(p, 0, {checked_mul("conv2d", p.dilation_h, p.kernel_h), checked_mul("conv2d", p.dilation_w, p.kernel_w)});
+  conv2d_output_size(p, 0,
+                     {checked_mul("conv2d", p.dilation_h, p.kernel_h),
+                      checked_mul("conv2d", p.dilation_w, p.kernel_w)});
   if (impl_->depthwise) {
     impl_->weight = AlignedBuffer(p.out_channels * impl_->layout.k);
     transpose_small(weight, p.out_channels, impl_->layout.k, impl_->weight.data());
@@ -251,24 +260,28 @@ void conv2d_backward_input(const Conv2dParams& p, std::int64_t batch, PictureSiz
   gemm.in_pixel = p.out_channels;
   gemm.in_row = size.w * p.out_channels;
   gemm.in_image = size.h * gemm.in_row;
-  gemm.out_pixel = p.stride_w * p.in_channels;
-  gemm.out_row = p.stride_h * in.w * p.in_channels;
-  gemm.out_image = in.h * in.w * p.in_channels;
 
-  for (std::int64_t phase_y = 0; phase_y < std::min(p.stride_h, in.h); ++phase_y) {
-    for (std::int64_t phase_x = 0; phase_x < std::min(p.stride_w, in.w); ++phase_x) {
-      gemm.out_h = ceil_div(in.h - phase_y, p.stride_h);
-      gemm.out_w = ceil_div(in.w - phase_x, p.stride_w);
+  // A single line of grad_out has no stride. A large one makes every pixel a phase, so that a
+  // kernel as large as its picture (LeNet's third) multiplies no zeros.
+  const std::int64_t stride_h = size.h == 1 ? in.h + p.pad_top + p.pad_bottom : p.stride_h;
+  const std::int64_t stride_w = size.w == 1 ? in.w + p.pad_left + p.pad_right : p.stride_w;
+  gemm.out_pixel = stride_w * p.in_channels;
+  gemm.out_row = stride_h * in.w * p.in_channels;
+  gemm.out_image = in.h * in.w * p.in_channels;
+  for (std::int64_t phase_y = 0; phase_y < std::min(stride_h, in.h); ++phase_y) {
+    for (std::int64_t phase_x = 0; phase_x < std::min(stride_w, in.w); ++phase_x) {
+      gemm.out_h = ceil_div(in.h - phase_y, stride_h);
+      gemm.out_w = ceil_div(in.w - phase_x, stride_w);
       gemm.taps.clear();
       std::vector<std::int64_t> order;
       // Backwards through the kernel is forwards through grad_out.
       for (std::int64_t i = p.kernel_h - 1; i >= 0; --i) {
         const std::int64_t y = phase_y + p.pad_top - i * p.dilation_h;
-        if (y % p.stride_h != 0) continue;
+        if (y % stride_h != 0 || (size.h == 1 && y != 0)) continue;
         for (std::int64_t j = p.kernel_w - 1; j >= 0; --j) {
           const std::int64_t x = phase_x + p.pad_left - j * p.dilation_w;
-          if (x % p.stride_w != 0) continue;
-          gemm.taps.push_back({y / p.stride_h, x / p.stride_w});
+          if (x % stride_w != 0 || (size.w == 1 && x != 0)) continue;
+          gemm.taps.push_back({y / stride_h, x / stride_w});
           order.push_back(i * p.kernel_w + j);
         }
       }

@@ -108,7 +108,9 @@ void WeightGradient::fill_strip(Range range, std::int64_t group, float* strip) c
     for (std::int64_t i = 0; i < lines_in_strip(count); ++i, to += line_stride()) {
       const std::int64_t in_y = y * p.stride_h - p.pad_top + i;
       const bool inside = in_y >= 0 && in_y < in.h;
-      copies.push_back({inside ? x + (image * in.h + in_y) * in.w * p.in_channels + group * channels : nullptr, to});
+      copies.push_back(
+          {inside ? x + (image * in.h + in_y) * in.w * p.in_channels + group * channels : nullptr,
+           to});
     }
   });
   const auto zero = [](float* at, std::int64_t floats) {
@@ -116,25 +118,26 @@ void WeightGradient::fill_strip(Range range, std::int64_t group, float* strip) c
   };
   parallel_for(static_cast<std::int64_t>(copies.size()), ceil_div(32768, line_stride()),
                [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const Line& line = copies[static_cast<std::size_t>(i)];
-      if (line.from == nullptr) {
-        zero(line.to, line_stride());
-        continue;
-      }
-      float* pixel = line.to + p.pad_left * channels;
-      zero(line.to, p.pad_left * channels);
-      if (p.groups == 1) {
-        std::memcpy(pixel, line.from, static_cast<std::size_t>(in.w * channels) * sizeof(float));
-      } else {
-        for (std::int64_t j = 0; j < in.w; ++j) {
-          std::memcpy(pixel + j * channels, line.from + j * p.in_channels,
-                      static_cast<std::size_t>(channels) * sizeof(float));
-        }
-      }
-      zero(pixel + in.w * channels, p.pad_right * channels);
-    }
-  });
+                 for (std::int64_t i = begin; i < end; ++i) {
+                   const Line& line = copies[static_cast<std::size_t>(i)];
+                   if (line.from == nullptr) {
+                     zero(line.to, line_stride());
+                     continue;
+                   }
+                   float* pixel = line.to + p.pad_left * channels;
+                   zero(line.to, p.pad_left * channels);
+                   if (p.groups == 1) {
+                     std::memcpy(pixel, line.from,
+                                 static_cast<std::size_t>(in.w * channels) * sizeof(float));
+                   } else {
+                     for (std::int64_t j = 0; j < in.w; ++j) {
+                       std::memcpy(pixel + j * channels, line.from + j * p.in_channels,
+                                   static_cast<std::size_t>(channels) * sizeof(float));
+                     }
+                   }
+                   zero(pixel + in.w * channels, p.pad_right * channels);
+                 }
+               });
 }
 
 void WeightGradient::run_group(std::int64_t group, float* dw, float* panel_memory, float* strip) {
@@ -146,7 +149,8 @@ void WeightGradient::run_group(std::int64_t group, float* dw, float* panel_memor
     const Range range = split(lines, strips, s);
     const std::int64_t pixels = range.size() * out.w;
     const Panels panels = {&kernels, panel_memory, pixels, outputs};
-    panels.pack(grad_out + range.begin * out.w * p.out_channels + group * outputs, p.out_channels, 1);
+    panels.pack(grad_out + range.begin * out.w * p.out_channels + group * outputs, p.out_channels,
+                1);
     if (padded) fill_strip(range, group, strip);
 
     runs.clear();
@@ -179,22 +183,23 @@ void WeightGradient::run_group(std::int64_t group, float* dw, float* panel_memor
 
     // Tasks are single panels times stretches of tiles: even shares at any number of threads.
     const double work = static_cast<double>(pixels) * static_cast<double>(rows * outputs);
-    const std::int64_t threads =
-        static_cast<std::int64_t>(std::clamp<double>(work / kMinWorkPerThread, 1, get_num_threads()));
+    const std::int64_t threads = static_cast<std::int64_t>(
+        std::clamp<double>(work / kMinWorkPerThread, 1, get_num_threads()));
     const std::int64_t cuts = std::min(n_tiles, ceil_div(threads * 4, n_panels));
-    parallel_for(n_panels * cuts, n_panels * cuts / threads, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t task = begin; task < end; ++task) {
-        const std::int64_t panel = task / cuts;
-        const Range mine = split(n_tiles, cuts, task % cuts);
-        TileJob part = job;
-        part.tiles = tiles.data() + mine.begin;
-        part.n_tiles = mine.size();
-        part.b = panels.data + panel * panels.stride();
-        part.n_begin = panel * kernels.nr;
-        part.n_end = std::min(part.n_begin + kernels.nr, outputs);
-        kernels.by_column(part);
-      }
-    });
+    parallel_for(n_panels * cuts, n_panels * cuts / threads,
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t task = begin; task < end; ++task) {
+                     const std::int64_t panel = task / cuts;
+                     const Range mine = split(n_tiles, cuts, task % cuts);
+                     TileJob part = job;
+                     part.tiles = tiles.data() + mine.begin;
+                     part.n_tiles = mine.size();
+                     part.b = panels.data + panel * panels.stride();
+                     part.n_begin = panel * kernels.nr;
+                     part.n_end = std::min(part.n_begin + kernels.nr, outputs);
+                     kernels.by_column(part);
+                   }
+                 });
   }
 }
 
@@ -215,11 +220,13 @@ void WeightGradient::run(float* grad_weight) {
   for (std::int64_t g = 0; g < p.groups; ++g) {
     run_group(g, dw.data(), panels.data(), strip.data());
     float* to = grad_weight + g * outputs * rows;
-    parallel_for(ceil_div(outputs, 16), ceil_div(2048, rows), [&](std::int64_t begin, std::int64_t end) {
-      begin *= 16;
-      end = std::min(end * 16, outputs);
-      kernels.unpack_taps(dw.data() + begin, ld, channels, taps, end - begin, to + begin * rows);
-    });
+    parallel_for(ceil_div(outputs, 16), ceil_div(2048, rows),
+                 [&](std::int64_t begin, std::int64_t end) {
+                   begin *= 16;
+                   end = std::min(end * 16, outputs);
+                   kernels.unpack_taps(dw.data() + begin, ld, channels, taps, end - begin,
+                                       to + begin * rows);
+                 });
   }
 }
 

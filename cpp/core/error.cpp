@@ -2,7 +2,8 @@
 
 namespace fastconv {
 
-void fail(const char* operation, const std::string& rule, std::initializer_list<NamedValue> values) {
+void fail(const char* operation, const std::string& rule,
+          std::initializer_list<NamedValue> values) {
   std::string message = std::string(operation) + ": " + rule;
   const char* separator = " (";
   for (const auto& [name, value] : values) {

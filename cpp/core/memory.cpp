@@ -12,7 +12,7 @@ namespace fastconv {
 namespace {
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
-constexpr std::int64_t kLine = 16;                          // floats in a cache line
+constexpr std::int64_t kLine = 16;                             // floats in a cache line
 constexpr std::int64_t kStackFloats = std::int64_t{16} << 20;  // 64 MiB of address space a thread
 
 // A bump allocator; pages are touched, and so taken from the system, only as far as it is used.
@@ -36,7 +36,8 @@ AlignedBuffer::AlignedBuffer(std::int64_t floats) : size_(floats) {
   data_ = static_cast<float*>(std::aligned_alloc(alignment, rounded));
   if (data_ == nullptr) throw std::bad_alloc();
 #if defined(MADV_HUGEPAGE)
-  if (alignment == kHugePage) madvise(data_, rounded, MADV_HUGEPAGE);  // a hint; failure is harmless
+  if (alignment == kHugePage)
+    madvise(data_, rounded, MADV_HUGEPAGE);  // a hint; failure is harmless
 #endif
 }
 

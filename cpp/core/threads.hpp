@@ -28,7 +28,8 @@ inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1
 inline std::int64_t round_up(std::int64_t a, std::int64_t b) { return ceil_div(a, b) * b; }
 
 // Calls body(context, i) for i in [0, members), each on a thread of its own where there are enough.
-// Denormals are flushed to zero while it runs; the caller's mode is restored. `body` must not throw.
+// Denormals are flushed to zero while it runs; the caller's mode is restored. `body` must not
+// throw.
 void run_team(int members, void (*body)(void* context, int member), void* context);
 
 // f(member) for every member of a team.

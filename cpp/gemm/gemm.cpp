@@ -20,8 +20,12 @@ void validate(const GemmShape& s) {
   const std::int64_t a_columns = s.trans_a ? s.m : s.k, b_columns = s.trans_b ? s.k : s.n;
   if (s.lda < a_columns || s.ldb < b_columns || s.ldc < s.n) {
     fail("gemm", "a leading dimension must be at least the number of columns",
-         {{"lda", s.lda}, {"a_columns", a_columns}, {"ldb", s.ldb}, {"b_columns", b_columns},
-          {"ldc", s.ldc}, {"c_columns", s.n}});
+         {{"lda", s.lda},
+          {"a_columns", a_columns},
+          {"ldb", s.ldb},
+          {"b_columns", b_columns},
+          {"ldc", s.ldc},
+          {"c_columns", s.n}});
   }
   checked_mul("gemm", checked_mul("gemm", s.m, s.n), 4);
   checked_mul("gemm", checked_mul("gemm", s.k, s.n), 4);
@@ -51,7 +55,8 @@ void apply_epilogue(const Epilogue& epilogue, std::int64_t rows, std::int64_t be
 void few_rows(const GemmShape& s, const float* x, const float* w, float* out,
               const Epilogue& epilogue) {
   const TileKernels& kernels = tile_kernels();
-  const std::int64_t grain = std::max<std::int64_t>(4, 100'000 / std::max<std::int64_t>(1, s.k * s.m));
+  const std::int64_t grain =
+      std::max<std::int64_t>(4, 100'000 / std::max<std::int64_t>(1, s.k * s.m));
   parallel_for(ceil_div(s.n, 4), ceil_div(grain, 4), [&](std::int64_t begin, std::int64_t end) {
     begin *= 4;
     end = std::min(end * 4, s.n);
@@ -94,11 +99,12 @@ void gemm(const GemmShape& s, float alpha, const float* a, const float* b, float
   const std::int64_t ldt = round_up(s.k, kernels.lanes) + 16;
   Scratch a_memory(s.trans_a ? s.m * ldt : 0);
   if (s.trans_a) {
-    parallel_for(ceil_div(s.m, 16), ceil_div(4096, s.k + 1), [&](std::int64_t begin, std::int64_t end) {
-      begin *= 16;
-      end = std::min(end * 16, s.m);
-      kernels.transpose(a + begin, s.lda, s.k, end - begin, a_memory.data() + begin * ldt, ldt);
-    });
+    parallel_for(
+        ceil_div(s.m, 16), ceil_div(4096, s.k + 1), [&](std::int64_t begin, std::int64_t end) {
+          begin *= 16;
+          end = std::min(end * 16, s.m);
+          kernels.transpose(a + begin, s.lda, s.k, end - begin, a_memory.data() + begin * ldt, ldt);
+        });
   }
 
   ImplicitGemm g = rows_times_panels(s.m, s.trans_a ? a_memory.data() : a, s.trans_a ? ldt : s.lda,

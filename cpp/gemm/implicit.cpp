@@ -77,7 +77,7 @@ class Plan {
   const TileKernels& kernels;
 
   std::int64_t min_dy = 0, max_dy = 0, min_dx = 0, max_dx = 0;
-  bool inside = true;   // no tap leaves the picture
+  bool inside = true;  // no tap leaves the picture
   bool one_tap = false;
   bool flat = false;
   bool copy = false;
@@ -140,14 +140,15 @@ void Plan::choose_strip() {
     strip_floats = strip_units * kernels.mr * strip_pixel;
   } else {
     units = g.images * g.out_h;
-    const std::int64_t pixels =
-        one_tap ? g.out_w : (g.out_w - 1) * g.step_w + max_dx - min_dx + 1;
+    const std::int64_t pixels = one_tap ? g.out_w : (g.out_w - 1) * g.step_w + max_dx - min_dx + 1;
     strip_line = pixels * strip_pixel;
-    const std::int64_t unit_floats = std::max<std::int64_t>(1, (one_tap ? 1 : g.step_h) * strip_line);
+    const std::int64_t unit_floats =
+        std::max<std::int64_t>(1, (one_tap ? 1 : g.step_h) * strip_line);
     strip_units = std::clamp<std::int64_t>(budget / unit_floats, 1, 4096);
     // A strip that starts inside a picture can touch one more picture than it fills.
     const std::int64_t pictures = ceil_div(strip_units, g.out_h) + 1;
-    strip_floats = strip_line * (strip_units * (one_tap ? 1 : g.step_h) + pictures * (max_dy - min_dy + 1));
+    strip_floats =
+        strip_line * (strip_units * (one_tap ? 1 : g.step_h) + pictures * (max_dy - min_dy + 1));
   }
   strip_units = std::min(strip_units, std::max<std::int64_t>(1, units));
   a_row = copy ? (one_tap ? 1 : g.step_w) * strip_pixel : in_spacing;
@@ -163,10 +164,9 @@ void Plan::block_k() {
   k_blocks.push_back({0, {}});
   std::int64_t k = 0;
   for (const Tap& tap : g.taps) {
-    std::int64_t offset =
-        one_tap ? 0
-        : copy  ? (tap.dy - min_dy) * strip_line + (tap.dx - min_dx) * strip_pixel
-                : tap.dy * g.in_row + tap.dx * g.in_pixel;
+    std::int64_t offset = one_tap ? 0
+                          : copy  ? (tap.dy - min_dy) * strip_line + (tap.dx - min_dx) * strip_pixel
+                                  : tap.dy * g.in_row + tap.dx * g.in_pixel;
     for (std::int64_t left = g.channels; left > 0;) {
       if (k == k_blocks.back().k_begin + kc) k_blocks.push_back({k, {}});
       const std::int64_t length = std::min(left, k_blocks.back().k_begin + kc - k);
@@ -190,8 +190,8 @@ void Plan::divide() {
   const std::int64_t unit_pixels = flat ? kernels.mr : g.out_w;
   const double total = static_cast<double>(units) * static_cast<double>(unit_pixels) *
                        static_cast<double>(g.b.k) * static_cast<double>(g.b.n);
-  const int threads = static_cast<int>(
-      std::clamp<double>(total / kMinWorkPerThread, 1.0, get_num_threads()));
+  const int threads =
+      static_cast<int>(std::clamp<double>(total / kMinWorkPerThread, 1.0, get_num_threads()));
   constexpr double kBytesPerCycle = 8;
   const double fma_per_cycle = 2.0 * kernels.lanes;
 
@@ -205,8 +205,9 @@ void Plan::divide() {
     const double strips = std::max(1.0, my_units / static_cast<double>(strip_units));
     const double weights = 4.0 * my_columns * static_cast<double>(g.b.k) * strips;
     const double picture = 4.0 * my_units * static_cast<double>(unit_pixels * g.channels);
-    const double cost = my_units * static_cast<double>(unit_pixels * g.b.k) * my_columns / fma_per_cycle +
-                        0.5 * (weights + picture) / kBytesPerCycle;
+    const double cost =
+        my_units * static_cast<double>(unit_pixels * g.b.k) * my_columns / fma_per_cycle +
+        0.5 * (weights + picture) / kBytesPerCycle;
     if (best < 0 || cost < best) {
       best = cost;
       best_rows = rows;
@@ -232,10 +233,13 @@ void Plan::divide() {
 void Plan::copy_line(const float* row, float* to) const {
   const std::int64_t step = one_tap ? g.step_w : 1;
   const std::int64_t count = strip_line / std::max<std::int64_t>(1, strip_pixel);
-  const std::int64_t left = std::clamp<std::int64_t>(ceil_div(std::max<std::int64_t>(0, -min_dx), step), 0, count);
+  const std::int64_t left =
+      std::clamp<std::int64_t>(ceil_div(std::max<std::int64_t>(0, -min_dx), step), 0, count);
   const std::int64_t end = std::clamp<std::int64_t>(
       ceil_div(std::max<std::int64_t>(0, g.in_w - min_dx), step), left, count);
-  const auto bytes = [](std::int64_t floats) { return static_cast<std::size_t>(floats) * sizeof(float); };
+  const auto bytes = [](std::int64_t floats) {
+    return static_cast<std::size_t>(floats) * sizeof(float);
+  };
   std::memset(to, 0, bytes(left * strip_pixel));
   if (end > left) {
     const float* from = row + (min_dx + left * step) * g.in_pixel;
@@ -255,7 +259,8 @@ void Plan::fill_strip(Range range, float* strip) const {
   if (flat) {
     const std::int64_t end = pixels(range.end - 1).end;
     for (std::int64_t i = pixels(range.begin).begin; i < end; ++i, strip += strip_pixel) {
-      std::memcpy(strip, g.in + i * in_spacing, static_cast<std::size_t>(g.channels) * sizeof(float));
+      std::memcpy(strip, g.in + i * in_spacing,
+                  static_cast<std::size_t>(g.channels) * sizeof(float));
     }
     return;
   }
@@ -366,7 +371,8 @@ void Plan::execute() {
   Scratch tiles(n_parts * my_tiles * static_cast<std::int64_t>(sizeof(Tile) / sizeof(float)));
   Tile* tile_memory = reinterpret_cast<Tile*>(tiles.data());
   parallel_team(static_cast<int>(n_parts), [&](int i) {
-    work(parts[static_cast<std::size_t>(i)], strips.data() + i * my_strip, tile_memory + i * my_tiles);
+    work(parts[static_cast<std::size_t>(i)], strips.data() + i * my_strip,
+         tile_memory + i * my_tiles);
   });
 }
 

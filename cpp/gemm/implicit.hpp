@@ -1,6 +1,7 @@
 // Implicit GEMM: every row of A is the window of a picture that one output pixel sees.
 //
-//   out(n, y, x, :) = epilogue(sum_t sum_c in(n, y * step_h + dy[t], x * step_w + dx[t], c) * B(t * C + c, :))
+//   out(n, y, x, :) = epilogue(sum_t sum_c in(n, y * step_h + dy[t], x * step_w + dx[t], c) * B(t *
+//   C + c, :))
 //
 // where `in` is zero outside its picture. A convolution's forward pass is this with one tap per
 // kernel position; its input gradient too, one phase of the stride at a time; a plain matrix

@@ -9,7 +9,8 @@ namespace {
 template <class F>
 void each_panel(const Panels& panels, const F& f) {
   const std::int64_t nr = panels.kernels->nr;
-  const std::int64_t grain = std::max<std::int64_t>(1, 32768 / std::max<std::int64_t>(1, panels.stride()));
+  const std::int64_t grain =
+      std::max<std::int64_t>(1, 32768 / std::max<std::int64_t>(1, panels.stride()));
   parallel_for(panels.count(), grain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t p = begin; p < end; ++p) {
       f(panels.data + p * panels.stride(), p * nr, std::min(nr, panels.n - p * nr));

@@ -30,8 +30,8 @@ struct Panels {
   void pack_taps(const float* src, std::int64_t channels, std::int64_t taps,
                  const std::vector<std::int64_t>& order) const;
 
-  // B(t * out_channels + o, j) = src[o * in_channels * taps + j * taps + order[t]]: the same weights
-  // for the input gradient.
+  // B(t * out_channels + o, j) = src[o * in_channels * taps + j * taps + order[t]]: the same
+  // weights for the input gradient.
   void pack_taps_back(const float* src, std::int64_t out_channels, std::int64_t in_channels,
                       std::int64_t taps, const std::vector<std::int64_t>& order) const;
 };

@@ -1,6 +1,7 @@
 // The register-tile kernels that GEMM and convolution share.
 //
-//   C(i, j) = activation(alpha * sum_k A(i, k) * B(k, j) + beta * C(i, j) + bias(j) + residual(i, j))
+//   C(i, j) = activation(alpha * sum_k A(i, k) * B(k, j) + beta * C(i, j) + bias(j) + residual(i,
+//   j))
 //
 // Names as in BLIS: a tile is at most MR rows by NR columns of C and lives in registers while k
 // runs. B is packed in panels: panel p holds columns [p * NR, p * NR + NR) as k rows of NR floats;
@@ -34,7 +35,7 @@ struct TileJob {
   const Run* runs;  // the k block
   std::int64_t n_runs;
   const float* a;
-  std::int64_t a_row;  // floats between the rows of a group
+  std::int64_t a_row;   // floats between the rows of a group
   std::int64_t a_step;  // floats between successive k; 1 for the by-row kernels
 
   const float* b;               // the panel that starts at column n_begin
@@ -44,8 +45,8 @@ struct TileJob {
 
   float* c;
   std::int64_t c_row;
-  float alpha, beta;     // beta 0 never reads C
-  const float* bias;     // by column, or null
+  float alpha, beta;      // beta 0 never reads C
+  const float* bias;      // by column, or null
   const float* residual;  // laid out as C, or null
   Activation activation;
   bool stream;  // write C past the caches; every row of C then starts on a vector boundary

@@ -238,7 +238,8 @@ void pack(const float* src, std::int64_t k_stride, std::int64_t n_stride, std::i
           std::int64_t columns, float* panel) {
   const std::int64_t width = panel_width(columns);
   if (n_stride == 1) {
-    for (std::int64_t i = 0; i < k; ++i) copy_row(src + i * k_stride, columns, width, panel + i * width);
+    for (std::int64_t i = 0; i < k; ++i)
+      copy_row(src + i * k_stride, columns, width, panel + i * width);
   } else {
     pack_transposed(src, n_stride, k, columns, panel, width, [](std::int64_t i) { return i; });
   }
@@ -297,7 +298,8 @@ void unpack_taps(const float* src, std::int64_t ld, std::int64_t channels, std::
         block[i] = i < depth ? load_first(src + (t * channels + c) * ld + j, lanes) : zero();
       }
       transpose(block);
-      for (std::int64_t i = 0; i < lanes; ++i) store_first(dst + (j + i) * length + k, block[i], depth);
+      for (std::int64_t i = 0; i < lanes; ++i)
+        store_first(dst + (j + i) * length + k, block[i], depth);
     }
   }
 }
@@ -358,8 +360,7 @@ FASTCONV_INLINE void dot_tile(const float* x, std::int64_t ldx, const float* w, 
 // COLUMNS rows of w, which then sit in a near cache, against every row of x.
 template <int COLUMNS>
 FASTCONV_INLINE void dot_columns(const float* x, std::int64_t ldx, std::int64_t m, const float* w,
-                                 std::int64_t ldw, std::int64_t k, float* out,
-                                 std::int64_t ldout) {
+                                 std::int64_t ldw, std::int64_t k, float* out, std::int64_t ldout) {
   for (; m >= 2; m -= 2, x += 2 * ldx, out += 2 * ldout) {
     dot_tile<2, COLUMNS>(x, ldx, w, ldw, k, out, ldout);
   }
@@ -367,15 +368,14 @@ FASTCONV_INLINE void dot_columns(const float* x, std::int64_t ldx, std::int64_t 
 }
 
 void dot(const float* x, std::int64_t ldx, std::int64_t m, const float* w, std::int64_t ldw,
-         std::int64_t k, std::int64_t n_begin, std::int64_t n_end, float* out,
-         std::int64_t ldout) {
+         std::int64_t k, std::int64_t n_begin, std::int64_t n_end, float* out, std::int64_t ldout) {
   std::int64_t n = n_begin;
   for (; n + 4 <= n_end; n += 4) dot_columns<4>(x, ldx, m, w + n * ldw, ldw, k, out + n, ldout);
   for (; n < n_end; ++n) dot_columns<1>(x, ldx, m, w + n * ldw, ldw, k, out + n, ldout);
 }
 
-void transpose_block(const float* src, std::int64_t ld_src, std::int64_t rows,
-                     std::int64_t columns, float* dst, std::int64_t ld_dst) {
+void transpose_block(const float* src, std::int64_t ld_src, std::int64_t rows, std::int64_t columns,
+                     float* dst, std::int64_t ld_dst) {
   for (std::int64_t r = 0; r < rows; r += W) {
     const std::int64_t height = rows - r < W ? rows - r : W;
     pack_transposed(src + r * ld_src, ld_src, columns, height, dst + r, ld_dst,
@@ -386,9 +386,12 @@ void transpose_block(const float* src, std::int64_t ld_src, std::int64_t rows,
 }  // namespace
 
 extern const TileKernels tile_kernels_table;
-const TileKernels tile_kernels_table = {
-    W,         MR,          NR,           by_row, by_column, pack, pack_taps, pack_taps_back,
-    unpack_taps, transpose_block, column_sums, dot};
+const TileKernels tile_kernels_table = {W,           MR,
+                                        NR,          by_row,
+                                        by_column,   pack,
+                                        pack_taps,   pack_taps_back,
+                                        unpack_taps, transpose_block,
+                                        column_sums, dot};
 
 }  // namespace FASTCONV_ISA
 }  // namespace fastconv

@@ -10,8 +10,8 @@
 namespace fastconv {
 namespace {
 
-constexpr std::int64_t kGrain = 16384;    // floats worth a thread of their own
-constexpr std::int64_t kTile = 64;        // 64 x 64 floats in and out are two thirds of 48 KiB
+constexpr std::int64_t kGrain = 16384;  // floats worth a thread of their own
+constexpr std::int64_t kTile = 64;      // 64 x 64 floats in and out are two thirds of 48 KiB
 constexpr std::int64_t kTileFloats = kTile * kTile;
 
 void copy(float* to, const float* from, std::int64_t floats) {

@@ -1,6 +1,5 @@
 // Softmax down columns: each lane is a column of its own.
 #include "loss/softmax.hpp"
-
 #include "simd/math.hpp"
 #include "simd/simd.hpp"
 

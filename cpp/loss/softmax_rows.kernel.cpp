@@ -1,6 +1,5 @@
 // Softmax along contiguous rows: lanes hold neighbours of one row.
 #include "loss/softmax.hpp"
-
 #include "simd/math.hpp"
 #include "simd/simd.hpp"
 

@@ -36,7 +36,7 @@ Task task_at(const Tasks& tasks, std::int64_t index) {
           std::min(tasks.block, tasks.channels - channel)};
 }
 
-// f(member, task) for all tasks of `cost` floats each.
+// f(member, task) for all tasks.
 template <class F>
 void for_each_task(const Tasks& tasks, int members, const F& f) {
   parallel_team(members, [&](int member) {
@@ -45,6 +45,7 @@ void for_each_task(const Tasks& tasks, int members, const F& f) {
   });
 }
 
+// Where each task reads about `cost` floats.
 int team_size(const Tasks& tasks, std::int64_t cost) {
   const std::int64_t grain = std::max<std::int64_t>(1, kGrain / std::max<std::int64_t>(1, cost));
   return static_cast<int>(

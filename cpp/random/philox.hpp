@@ -1,7 +1,7 @@
 // Philox4x32-10 on vectors: W blocks of four words at once. For kernel files.
 //
-// J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as easy as 1, 2, 3",
-// SC 2011; the constants are those of the authors' Random123 library.
+// J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as easy as 1, 2,
+// 3", SC 2011; the constants are those of the authors' Random123 library.
 #pragma once
 
 #include "simd/simd.hpp"

@@ -44,8 +44,8 @@ FASTCONV_INLINE vf zero() { return vf{}; }
 FASTCONV_INLINE vf select(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
 
 // max and min that let a NaN in either operand through, as NumPy's do.
-FASTCONV_INLINE vf max_nan(vf a, vf b) { return select((vi)(a != a), a, max(a, b)); }
-FASTCONV_INLINE vf min_nan(vf a, vf b) { return select((vi)(a != a), a, min(a, b)); }
+FASTCONV_INLINE vf max_nan(vf a, vf b) { return a != a ? a : max(a, b); }
+FASTCONV_INLINE vf min_nan(vf a, vf b) { return a != a ? a : min(a, b); }
 
 // The sum of the lanes, in one fixed order: halves onto halves.
 FASTCONV_INLINE float sum(vf v) {

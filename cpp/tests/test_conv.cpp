@@ -45,8 +45,10 @@ void compare_with_loops(const Conv2dParams& p, std::int64_t batch, PictureSize i
                 const std::int64_t ix = ox * p.stride_w - p.pad_left + j * p.dilation_w;
                 if (iy < 0 || iy >= in.h || ix < 0 || ix >= in.w) continue;
                 const std::int64_t channel = o / o_group * c_group + c;
-                sum += static_cast<double>(x[static_cast<std::size_t>(((n * in.h + iy) * in.w + ix) * p.in_channels + channel)]) *
-                       weight[static_cast<std::size_t>(((o * c_group + c) * p.kernel_h + i) * p.kernel_w + j)];
+                sum += static_cast<double>(x[static_cast<std::size_t>(
+                           ((n * in.h + iy) * in.w + ix) * p.in_channels + channel)]) *
+                       weight[static_cast<std::size_t>(
+                           ((o * c_group + c) * p.kernel_h + i) * p.kernel_w + j)];
               }
           worst = std::fmax(worst, std::isnan(y[at]) ? INFINITY : std::fabs(sum - y[at]));
         }
@@ -71,10 +73,12 @@ int main() {
   EXPECT(error_of([&] { conv2d_output_size(bad, 1, {8, 8}); }) ==
          "conv2d: groups must divide the channels of x (groups=3, channels=4)");
   bad.groups = 1;
-  EXPECT(error_of([&] { conv2d_output_size(bad, 1, {2, 8}); })
-             .find("conv2d: the dilated kernel must fit the padded input") == 0);
+  EXPECT(error_of([&] {
+           conv2d_output_size(bad, 1, {2, 8});
+         }).find("conv2d: the dilated kernel must fit the padded input") == 0);
   bad.in_channels = std::int64_t{1} << 39;
-  EXPECT(error_of([&] { conv2d_output_size(bad, std::int64_t{1} << 39, {8, 8}); })
-             .find("overflows 64 bits") != std::string::npos);
+  EXPECT(error_of([&] {
+           conv2d_output_size(bad, std::int64_t{1} << 39, {8, 8});
+         }).find("overflows 64 bits") != std::string::npos);
   return tests::failures == 0 ? 0 : 1;
 }

@@ -23,7 +23,8 @@ void test_isas() {
     EXPECT(get_isa() == isa);
   }
   set_isa(before);
-  EXPECT(error_of([] { set_isa("sse9"); }).find("unknown instruction set (isa=sse9") != std::string::npos);
+  EXPECT(error_of([] { set_isa("sse9"); }).find("unknown instruction set (isa=sse9") !=
+         std::string::npos);
   EXPECT(get_isa() == before);
 }
 
@@ -54,7 +55,8 @@ void test_memory() {
     AlignedBuffer buffer(floats);
     EXPECT(reinterpret_cast<std::uintptr_t>(buffer.data()) % 64 == 0);
     Scratch first(floats), second(floats);
-    EXPECT(floats == 0 || first.data() + floats <= second.data() || second.data() + floats <= first.data());
+    EXPECT(floats == 0 || first.data() + floats <= second.data() ||
+           second.data() + floats <= first.data());
   }
   bool thrown = false;
   try {

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gradients import check_gradients
 
 from fastconv import reference, tensor, use_backend
 from fastconv.autograd import is_grad_enabled, ops
+from gradients import check_gradients
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from compare import assert_close, check, layouts
 from fastconv import functional, reference
 from threads import assert_same_bits

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+
 from compare import check, layouts
 from fastconv import functional as F
 from fastconv import get_isa, get_num_threads, set_num_threads
-from hypothesis import given, settings
 from strategies import ConvCase, conv_cases
 
 pytestmark = pytest.mark.usefixtures("every_isa")
@@ -95,7 +96,9 @@ def test_layouts_change_nothing(case: str) -> None:
         np.testing.assert_array_equal(again, grad_x, err_msg=label)
 
 
-@pytest.mark.parametrize("case", ["3x3", "3x3, stride 2", "1x1", "groups", "depthwise", "7x7, stride 2"])
+@pytest.mark.parametrize(
+    "case", ["3x3", "3x3, stride 2", "1x1", "groups", "depthwise", "7x7, stride 2"]
+)
 def test_same_bits_at_any_thread_count(case: str) -> None:
     x_shape, weight_shape, how = CASES[case]
     x, weight = array(*x_shape), array(*weight_shape, seed=1)
@@ -160,34 +163,122 @@ X, WEIGHT = array(1, 4, 8, 8), array(6, 4, 3, 3)
     "error, message, call",
     [
         (TypeError, "conv2d: x must be a NumPy array", lambda: F.conv2d([1.0], WEIGHT)),
-        (TypeError, "conv2d: x must be float32.*int64", lambda: F.conv2d(np.ones((1, 4, 8, 8), np.int64), WEIGHT)),
-        (TypeError, "conv2d: weight must be float32.*float64", lambda: F.conv2d(X, WEIGHT.astype(np.float64))),
-        (ValueError, r"conv2d: x must have 4 axes \(shape=\(4, 8, 8\)\)", lambda: F.conv2d(X[0], WEIGHT)),
+        (
+            TypeError,
+            "conv2d: x must be float32.*int64",
+            lambda: F.conv2d(np.ones((1, 4, 8, 8), np.int64), WEIGHT),
+        ),
+        (
+            TypeError,
+            "conv2d: weight must be float32.*float64",
+            lambda: F.conv2d(X, WEIGHT.astype(np.float64)),
+        ),
+        (
+            ValueError,
+            r"conv2d: x must have 4 axes \(shape=\(4, 8, 8\)\)",
+            lambda: F.conv2d(X[0], WEIGHT),
+        ),
         (ValueError, "conv2d: weight must have 4 axes", lambda: F.conv2d(X, WEIGHT[0])),
-        (ValueError, r"conv2d: weight must have the channels of x.*expected=4, received=3", lambda: F.conv2d(X, WEIGHT[:, :3])),
-        (ValueError, r"conv2d: bias must have one value per channel", lambda: F.conv2d(X, WEIGHT, array(5))),
-        (ValueError, r"conv2d: groups must divide the channels of x \(groups=3, channels=4\)", lambda: F.conv2d(X, WEIGHT, groups=3)),
-        (ValueError, r"conv2d: groups must divide the output channels \(groups=4, out_channels=6\)", lambda: F.conv2d(X, WEIGHT[:, :1], groups=4)),
-        (ValueError, r"conv2d: groups must be at least 1 \(groups=0\)", lambda: F.conv2d(X, WEIGHT, groups=0)),
-        (ValueError, r"conv2d: the dilated kernel must fit the padded input \(kernel_h=9", lambda: F.conv2d(X, array(6, 4, 9, 3))),
-        (ValueError, r"conv2d: the dilated kernel must fit", lambda: F.conv2d(X, WEIGHT, dilation=4)),
-        (ValueError, r"conv2d: padding must not be negative \(top=-1", lambda: F.conv2d(X, WEIGHT, padding=-1)),
-        (ValueError, r"conv2d: stride must be at least 1 \(stride_h=0", lambda: F.conv2d(X, WEIGHT, stride=0)),
-        (ValueError, r"conv2d: dilation must be at least 1", lambda: F.conv2d(X, WEIGHT, dilation=0)),
-        (ValueError, r"conv2d: stride must be an int or \(h, w\)", lambda: F.conv2d(X, WEIGHT, stride=(1, 1, 1))),
-        (TypeError, r"conv2d: stride must be made of integers \(stride=1.5\)", lambda: F.conv2d(X, WEIGHT, stride=1.5)),
-        (ValueError, r"conv2d: padding must be an int, \(h, w\) or", lambda: F.conv2d(X, WEIGHT, padding=(1, 1, 1, 1))),
+        (
+            ValueError,
+            r"conv2d: weight must have the channels of x.*expected=4, received=3",
+            lambda: F.conv2d(X, WEIGHT[:, :3]),
+        ),
+        (
+            ValueError,
+            r"conv2d: bias must have one value per channel",
+            lambda: F.conv2d(X, WEIGHT, array(5)),
+        ),
+        (
+            ValueError,
+            r"conv2d: groups must divide the channels of x \(groups=3, channels=4\)",
+            lambda: F.conv2d(X, WEIGHT, groups=3),
+        ),
+        (
+            ValueError,
+            r"conv2d: groups must divide the output channels \(groups=4, out_channels=6\)",
+            lambda: F.conv2d(X, WEIGHT[:, :1], groups=4),
+        ),
+        (
+            ValueError,
+            r"conv2d: groups must be at least 1 \(groups=0\)",
+            lambda: F.conv2d(X, WEIGHT, groups=0),
+        ),
+        (
+            ValueError,
+            r"conv2d: the dilated kernel must fit the padded input \(kernel_h=9",
+            lambda: F.conv2d(X, array(6, 4, 9, 3)),
+        ),
+        (
+            ValueError,
+            r"conv2d: the dilated kernel must fit",
+            lambda: F.conv2d(X, WEIGHT, dilation=4),
+        ),
+        (
+            ValueError,
+            r"conv2d: padding must not be negative \(top=-1",
+            lambda: F.conv2d(X, WEIGHT, padding=-1),
+        ),
+        (
+            ValueError,
+            r"conv2d: stride must be at least 1 \(stride_h=0",
+            lambda: F.conv2d(X, WEIGHT, stride=0),
+        ),
+        (
+            ValueError,
+            r"conv2d: dilation must be at least 1",
+            lambda: F.conv2d(X, WEIGHT, dilation=0),
+        ),
+        (
+            ValueError,
+            r"conv2d: stride must be an int or \(h, w\)",
+            lambda: F.conv2d(X, WEIGHT, stride=(1, 1, 1)),
+        ),
+        (
+            TypeError,
+            r"conv2d: stride must be made of integers \(stride=1.5\)",
+            lambda: F.conv2d(X, WEIGHT, stride=1.5),
+        ),
+        (
+            ValueError,
+            r"conv2d: padding must be an int, \(h, w\) or",
+            lambda: F.conv2d(X, WEIGHT, padding=(1, 1, 1, 1)),
+        ),
         (TypeError, "conv2d: groups must be an integer", lambda: F.conv2d(X, WEIGHT, groups=1.0)),
         (ValueError, "overflows 64 bits", lambda: F.conv2d(X, WEIGHT, padding=2**39)),
         (ValueError, "does not fit 64 bits", lambda: F.conv2d(X, WEIGHT, padding=2**70)),
         (ValueError, "conv2d: activation must be", lambda: F.conv2d(X, WEIGHT, activation="swish")),
-        (ValueError, "conv2d: residual has the wrong shape", lambda: F.conv2d(X, WEIGHT, residual=X)),
-        (ValueError, "conv2d: grad_output has the wrong shape", lambda: F.conv2d_backward_input(X, WEIGHT, X.shape)),
-        (ValueError, "conv2d: grad_output has the wrong shape", lambda: F.conv2d_backward_weight(X, X, WEIGHT.shape)),
-        (ValueError, "conv2d: input_shape must be four sizes", lambda: F.conv2d_backward_input(X, WEIGHT, (1, 2))),
-        (ValueError, r"conv2d: x has the wrong number of channels \(expected=4, received=2\)", lambda: F.pack_conv2d(WEIGHT)(X[:, :2])),
+        (
+            ValueError,
+            "conv2d: residual has the wrong shape",
+            lambda: F.conv2d(X, WEIGHT, residual=X),
+        ),
+        (
+            ValueError,
+            "conv2d: grad_output has the wrong shape",
+            lambda: F.conv2d_backward_input(X, WEIGHT, X.shape),
+        ),
+        (
+            ValueError,
+            "conv2d: grad_output has the wrong shape",
+            lambda: F.conv2d_backward_weight(X, X, WEIGHT.shape),
+        ),
+        (
+            ValueError,
+            "conv2d: input_shape must be four sizes",
+            lambda: F.conv2d_backward_input(X, WEIGHT, (1, 2)),
+        ),
+        (
+            ValueError,
+            r"conv2d: x has the wrong number of channels \(expected=4, received=2\)",
+            lambda: F.pack_conv2d(WEIGHT)(X[:, :2]),
+        ),
         (ValueError, "conv2d: out has the wrong shape", lambda: F.pack_conv2d(WEIGHT)(X, out=X)),
-        (ValueError, "conv2d: out must have channels-last memory", lambda: F.pack_conv2d(WEIGHT)(X, out=array(1, 6, 6, 6))),
+        (
+            ValueError,
+            "conv2d: out must have channels-last memory",
+            lambda: F.pack_conv2d(WEIGHT)(X, out=array(1, 6, 6, 6)),
+        ),
         (ValueError, "conv2d: stride must be at least 1", lambda: F.pack_conv2d(WEIGHT, stride=0)),
     ],
 )

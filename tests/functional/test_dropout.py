@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+
 from compare import check, layouts
 from fastconv import functional, reference
 from threads import assert_same_bits

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from compare import check, layouts
 from fastconv import functional as F
 from fastconv import get_num_threads, set_num_threads
-from hypothesis import given
-from hypothesis import strategies as st
 
 pytestmark = pytest.mark.usefixtures("every_isa")
 
@@ -92,8 +93,12 @@ def test_nothing_to_sum_still_has_an_epilogue() -> None:
 
 
 @given(
-    m=st.integers(0, 70), n=st.integers(0, 70), k=st.integers(0, 70),
-    trans_a=st.booleans(), trans_b=st.booleans(), seed=st.integers(0, 9),
+    m=st.integers(0, 70),
+    n=st.integers(0, 70),
+    k=st.integers(0, 70),
+    trans_a=st.booleans(),
+    trans_b=st.booleans(),
+    seed=st.integers(0, 9),
 )
 def test_any_product(m: int, n: int, k: int, trans_a: bool, trans_b: bool, seed: int) -> None:
     a = array(*((k, m) if trans_a else (m, k)), seed=seed)
@@ -141,18 +146,66 @@ def test_beta_zero_never_reads_c() -> None:
     "error, message, call",
     [
         (TypeError, "gemm: a must be a NumPy array", lambda: F.gemm([[1.0]], array(1, 1))),
-        (TypeError, r"gemm: a must be float32.*dtype=int64", lambda: F.gemm(np.ones((2, 2), np.int64), array(2, 2))),
-        (TypeError, r"gemm: b must be float32.*dtype=float64", lambda: F.gemm(array(2, 2), np.ones((2, 2)))),
-        (ValueError, r"gemm: a must have 2 axes \(shape=\(2,\)\)", lambda: F.gemm(array(2), array(2, 2))),
-        (ValueError, r"gemm: op\(a\) must have as many columns .*\(2, 3\).*\(4, 5\)", lambda: F.gemm(array(2, 3), array(4, 5))),
-        (ValueError, r"gemm: c is needed where beta is not 0 \(beta=1.0\)", lambda: F.gemm(array(2, 3), array(3, 2), beta=1.0)),
-        (ValueError, r"gemm: c has the wrong shape", lambda: F.gemm(array(2, 3), array(3, 2), beta=1.0, c=array(3, 3))),
-        (ValueError, r"gemm: bias has the wrong shape \(expected=\(2,\)", lambda: F.gemm(array(2, 3), array(3, 2), bias=array(3))),
-        (ValueError, "gemm: residual has the wrong shape", lambda: F.gemm(array(2, 3), array(3, 2), residual=array(3, 3))),
-        (ValueError, "gemm: activation must be", lambda: F.gemm(array(2, 3), array(3, 2), activation="swish")),
-        (ValueError, r"linear: the last axis of x must be in_features", lambda: F.linear(array(2, 3), array(4, 5))),
-        (ValueError, r"linear: x must have at least 1 axis", lambda: F.linear(np.ones((), np.float32), array(4, 5))),
-        (ValueError, r"linear: the last axis of x must be in_features \(x=\(2, 3\), in_features=5\)", lambda: F.pack_linear(array(4, 5))(array(2, 3))),
+        (
+            TypeError,
+            r"gemm: a must be float32.*dtype=int64",
+            lambda: F.gemm(np.ones((2, 2), np.int64), array(2, 2)),
+        ),
+        (
+            TypeError,
+            r"gemm: b must be float32.*dtype=float64",
+            lambda: F.gemm(array(2, 2), np.ones((2, 2))),
+        ),
+        (
+            ValueError,
+            r"gemm: a must have 2 axes \(shape=\(2,\)\)",
+            lambda: F.gemm(array(2), array(2, 2)),
+        ),
+        (
+            ValueError,
+            r"gemm: op\(a\) must have as many columns .*\(2, 3\).*\(4, 5\)",
+            lambda: F.gemm(array(2, 3), array(4, 5)),
+        ),
+        (
+            ValueError,
+            r"gemm: c is needed where beta is not 0 \(beta=1.0\)",
+            lambda: F.gemm(array(2, 3), array(3, 2), beta=1.0),
+        ),
+        (
+            ValueError,
+            r"gemm: c has the wrong shape",
+            lambda: F.gemm(array(2, 3), array(3, 2), beta=1.0, c=array(3, 3)),
+        ),
+        (
+            ValueError,
+            r"gemm: bias has the wrong shape \(expected=\(2,\)",
+            lambda: F.gemm(array(2, 3), array(3, 2), bias=array(3)),
+        ),
+        (
+            ValueError,
+            "gemm: residual has the wrong shape",
+            lambda: F.gemm(array(2, 3), array(3, 2), residual=array(3, 3)),
+        ),
+        (
+            ValueError,
+            "gemm: activation must be",
+            lambda: F.gemm(array(2, 3), array(3, 2), activation="swish"),
+        ),
+        (
+            ValueError,
+            r"linear: the last axis of x must be in_features",
+            lambda: F.linear(array(2, 3), array(4, 5)),
+        ),
+        (
+            ValueError,
+            r"linear: x must have at least 1 axis",
+            lambda: F.linear(np.ones((), np.float32), array(4, 5)),
+        ),
+        (
+            ValueError,
+            r"linear: the last axis of x must be in_features \(x=\(2, 3\), in_features=5\)",
+            lambda: F.pack_linear(array(4, 5))(array(2, 3)),
+        ),
     ],
 )
 def test_errors(error: type[Exception], message: str, call: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 
 import pytest
+
 from fastconv import functional, reference
 
 PACKING = {"PackedConv2d", "PackedLinear", "pack_conv2d", "pack_linear"}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from compare import assert_close, check, layouts
-from threads import assert_same_bits
 
+from compare import assert_close, check, layouts
 from fastconv import functional, reference
+from threads import assert_same_bits
 
 # Around the widths of vectors (4, 8, 16), and of the 64 columns that rows are gathered into.
 CHANNELS = [1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 100]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from compare import assert_close, check, layouts
 from hypothesis import given
+
+from compare import assert_close, check, layouts
+from fastconv import functional, reference
 from strategies import pool_cases
 from threads import assert_same_bits
-
-from fastconv import functional, reference
 
 CASES = {
     # name: (H, W), arguments of both poolings

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gradients import check_network
 
 import fastconv
 from fastconv import models, nn, no_grad, use_backend
@@ -14,6 +13,7 @@ from fastconv.models.googlenet import _VARIANTS as GOOGLENETS
 from fastconv.models.googlenet import Inception
 from fastconv.models.resnet import _VARIANTS as RESNETS
 from fastconv.models.resnet import BasicBlock, Bottleneck
+from gradients import check_network
 
 # From the papers, Caffe's model files and torchvision's documentation.
 PARAMETERS = [

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gradients import check_network
 
 import fastconv
 from fastconv import nn, reference, tensor, use_backend
+from gradients import check_network
 
 
 def draw(*shape: int, seed: int = 0) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from compare import check_twin
 from fastconv import reference
 from fastconv.reference.dropout import philox4x32, uniform24

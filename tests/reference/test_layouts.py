@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from compare import layouts
 from fastconv import reference
 from operations import OPERATIONS

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+
 from compare import check_twin
 from fastconv import reference
 

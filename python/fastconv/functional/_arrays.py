@@ -33,7 +33,8 @@ def check(operation: str, name: str, x: Any, rank: int | None = None) -> Array:
         )
     if rank is not None and x.ndim != rank:
         raise ValueError(f"{operation}: {name} must have {rank} axes (shape={x.shape})")
-    return x
+    array: Array = x
+    return array
 
 
 def empty(shape: tuple[int, ...]) -> Array:
@@ -50,12 +51,13 @@ def empty(shape: tuple[int, ...]) -> Array:
 
 def nchw(x: Array) -> Array:
     """(N, H, W, C) memory seen as (N, C, H, W)."""
-    return x.transpose(0, 3, 1, 2)
+    view: Array = x.transpose(0, 3, 1, 2)
+    return view
 
 
 def nhwc(operation: str, name: str, x: Any) -> Array:
     """(N, C, H, W) in any layout -> a C-ordered (N, H, W, C) array; a view where memory allows."""
-    view = check(operation, name, x, 4).transpose(0, 2, 3, 1)
+    view: Array = check(operation, name, x, 4).transpose(0, 2, 3, 1)
     if view.flags.c_contiguous:
         return view
     if x.flags.c_contiguous:
@@ -66,11 +68,11 @@ def nhwc(operation: str, name: str, x: Any) -> Array:
 
 
 def dense(operation: str, name: str, x: Any) -> Array:
-    """An array whose elements fill its memory in C or channels-last order; `x` itself if it does."""
-    check(operation, name, x)
-    if x.flags.c_contiguous or (x.ndim == 4 and x.transpose(0, 2, 3, 1).flags.c_contiguous):
-        return x
-    return np.ascontiguousarray(x)
+    """An array that fills its memory in C or channels-last order; `x` itself if it does."""
+    array = check(operation, name, x)
+    if array.flags.c_contiguous:
+        return array
+    return nchw(nhwc(operation, name, x)) if array.ndim == 4 else np.ascontiguousarray(array)
 
 
 def flat(x: Array) -> Array:

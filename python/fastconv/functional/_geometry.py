@@ -18,7 +18,9 @@ def _integer(operation: str, name: str, value: Any) -> int:
     try:
         integer = operator.index(value)
     except TypeError:
-        raise TypeError(f"{operation}: {name} must be made of integers ({name}={value!r})") from None
+        raise TypeError(
+            f"{operation}: {name} must be made of integers ({name}={value!r})"
+        ) from None
     if abs(integer) > _INT64_MAX:
         raise ValueError(f"{operation}: {name} does not fit 64 bits ({name}={value!r})")
     return integer

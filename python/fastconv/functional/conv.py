@@ -152,7 +152,9 @@ def conv2d_backward_bias(grad_output: Array) -> Array:
     """The gradient of conv2d's bias: grad_output (N, O, OH, OW) -> (O,)."""
     grad = _arrays.nhwc("conv2d", "grad_output", grad_output)
     out = _arrays.empty((grad.shape[3],))
-    _core.column_sums(grad.reshape(-1, grad.shape[3]) if grad.size else grad.reshape(0, len(out)), out)
+    _core.column_sums(
+        grad.reshape(-1, grad.shape[3]) if grad.size else grad.reshape(0, len(out)), out
+    )
     return out
 
 
@@ -180,9 +182,7 @@ class PackedConv2d:
             activation,
         )
 
-    def __call__(
-        self, x: Array, residual: Array | None = None, out: Array | None = None
-    ) -> Array:
+    def __call__(self, x: Array, residual: Array | None = None, out: Array | None = None) -> Array:
         """x (N, C, H, W) -> (N, O, OH, OW), into `out` where given.
 
         `out` must be a channels-last float32 array of the result's shape that overlaps neither
@@ -194,7 +194,9 @@ class PackedConv2d:
         if out is None:
             out = _arrays.empty(shape)
         elif _arrays.check("conv2d", "out", out, 4).shape != shape:
-            raise ValueError(f"conv2d: out has the wrong shape (expected={shape}, shape={out.shape})")
+            raise ValueError(
+                f"conv2d: out has the wrong shape (expected={shape}, shape={out.shape})"
+            )
         elif not out.transpose(0, 2, 3, 1).flags.c_contiguous:
             raise ValueError("conv2d: out must have channels-last memory; use to_channels_last")
         self._core.run(

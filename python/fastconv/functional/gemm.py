@@ -73,9 +73,10 @@ def gemm(
         )
     out = _arrays.empty((m, n))
     if beta != 0.0:
-        if c is None:
+        start = _optional("gemm", "c", c, (m, n))
+        if start is None:
             raise ValueError(f"gemm: c is needed where beta is not 0 (beta={beta})")
-        np.copyto(out, _optional("gemm", "c", c, (m, n)))
+        np.copyto(out, start)
     _core.gemm(
         a,
         b,
@@ -163,5 +164,5 @@ class PackedLinear:
 
 
 def pack_linear(weight: Array, bias: Array | None = None, activation: Any = None) -> PackedLinear:
-    """Packs a layer's weights for many runs: `pack_linear(weight, bias)(x)` is `linear(x, weight, bias)`."""
+    """Packs weights for many runs: `pack_linear(weight, bias)(x)` is `linear(x, weight, bias)`."""
     return PackedLinear(weight, bias, activation)

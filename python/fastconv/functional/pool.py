@@ -171,7 +171,7 @@ def avg_pool2d_backward(
     grad = _arrays.nhwc(op, "grad_output", grad_output)
     window = _window(op, kernel_size, stride, padding, 1, ceil_mode, count_include_pad)
     shape = _input_shape(op, input_shape, grad_output)
-    size = _core.pool_output_size(op, *shape[2:], window)
+    size = _core.pool_output_size(op, shape[2], shape[3], window)
     if grad_output.shape[2:] != size:
         raise ValueError(
             f"{op}: grad_output must have the size of the output "

@@ -53,7 +53,8 @@ def feature_maps(
     """Draw what a layer answers to one picture (C, H, W) or (1, C, H, W), channel by channel.
 
     `layer` is a layer of `net` or its dotted name; None (default) is the first convolution.
-    `limit` (64) is the most channels drawn, all in one scale. Saved to `path` if given.
+    `limit` (64) is the most channels drawn, all in one scale; where there are values below zero,
+    those are blue and those above red. Saved to `path` if given.
 
     Raises ValueError if the layer is not in the network or its output not (1, C, H, W).
     """
@@ -92,9 +93,14 @@ def draw_feature_maps(
 def _draw_maps(canvas: Any, name: str, maps: NDArray[Any], count: int, columns: int) -> None:
     shape = "x".join(map(str, maps.shape))
     heading(canvas, f"Feature maps of {name}", _note(shape, count, len(maps)))
-    low, high = (float(maps.min()), float(maps.max())) if maps.size else (0.0, 1.0)
+    low, high = float(maps.min(initial=0)), float(maps.max(initial=0))
+    if low < 0:
+        colours, high = "RdBu_r", max(-low, high)
+        low = -high
+    else:
+        colours = "magma"
     for one, axes in zip(maps, panels(canvas, count, columns), strict=False):
-        show(axes, one, "magma", low, high)
+        show(axes, one, colours, low, high)
 
 
 def _weight_of(net: Module | Tensor | NDArray[Any]) -> NDArray[Any]:
@@ -149,7 +155,12 @@ def _panel_count(weight: NDArray[Any]) -> int:
 
 
 def _columns(count: int) -> int:
-    return max(1, min(16, math.ceil(math.sqrt(2 * count))))
+    """A number of columns that leaves the last row full if it can, for a wide rectangle."""
+    least = max(1, math.ceil(math.sqrt(count)))
+    return min(
+        range(min(least, 16), min(2 * least, 16) + 1),
+        key=lambda columns: (-count % columns, abs(columns - math.sqrt(3 * count))),
+    )
 
 
 def _note(shape: str, count: int, total: int) -> str:

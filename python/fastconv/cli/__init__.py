@@ -1,0 +1,18 @@
+"""The command `fastconv`: info, summary, train, demo (the extra `cli`, and `demo` for the last)."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line; without click, say what to install."""
+    try:
+        import click  # noqa: F401
+    except ImportError:
+        sys.exit("fastconv: the command line needs click: pip install 'fastconv[cli]'")
+    from .group import commands
+
+    commands(prog_name="fastconv")

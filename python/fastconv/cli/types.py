@@ -1,0 +1,69 @@
+"""Types of arguments that several commands take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["ModelName", "OutputFile", "Shape"]
+
+
+class ModelName(click.ParamType):
+    """A network that the registry knows; with `digits`, one made for 1x28x28."""
+
+    name = "model"
+
+    def __init__(self, digits: bool = False) -> None:
+        self._digits = digits
+
+    def _names(self) -> list[str]:
+        from .. import models
+
+        names = models.list_models()
+        if self._digits:
+            names = [name for name in names if models.input_shape(name) == (1, 28, 28)]
+        return names
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        names = self._names()
+        if value not in names:
+            kind = "network of digits" if self._digits else "network"
+            self.fail(f"no such {kind}: {value!r}; choose from {', '.join(names)}", param, ctx)
+        return str(value)
+
+
+class Shape(click.ParamType):
+    """Sizes with commas or x between them, such as 3,224,224."""
+
+    name = "C,H,W"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            shape = tuple(int(size) for size in value.replace("x", ",").split(","))
+        except ValueError:
+            shape = ()
+        if not shape or min(shape) < 1:
+            self.fail(f"{value!r} must be positive sizes such as 3,224,224", param, ctx)
+        return shape
+
+
+class OutputFile(click.ParamType):
+    """A file to write, known to be writable and of the right kind before the work starts."""
+
+    name = "file"
+
+    def __init__(self, *suffixes: str) -> None:
+        self._suffixes = suffixes
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
+        path = Path(value)
+        if path.suffix.lower() not in self._suffixes:
+            self.fail(f"{value!r} must end in {' or '.join(self._suffixes)}", param, ctx)
+        if not path.absolute().parent.is_dir():
+            self.fail(f"{value!r}: there is no folder {path.parent}", param, ctx)
+        checked = click.Path(dir_okay=False, writable=True, path_type=Path)
+        return Path(checked.convert(path, param, ctx))
