@@ -162,7 +162,9 @@ def _run_kernels(options: argparse.Namespace) -> int:
 
 
 def _run_networks(options: argparse.Namespace) -> int:
-    return _race(options, [(n, b) for n in _list(options.networks) for b in _batches(options.batch)])
+    return _race(
+        options, [(n, b) for n in _list(options.networks) for b in _batches(options.batch)]
+    )
 
 
 def _run_training(options: argparse.Namespace) -> int:

@@ -117,12 +117,8 @@ def _conv(layer: Conv, arrays: dict[str, Array]) -> Case:
     geometry = (layer.stride, layer.padding, 1, layer.groups)
     out = _empty((len(x), *layer.out_shape))
     out.fill(np.nan)
-    run = partial(
-        functional.pack_conv2d(weight, bias, *geometry), _channels_last(x), out=out
-    )
-    return _by_picture(
-        run, x, lambda x: reference.conv2d(x, weight, bias, *geometry), layer.length
-    )
+    run = partial(functional.pack_conv2d(weight, bias, *geometry), _channels_last(x), out=out)
+    return _by_picture(run, x, lambda x: reference.conv2d(x, weight, bias, *geometry), layer.length)
 
 
 def _gradient(layer: ConvGradient, arrays: dict[str, Array], batch: int) -> Case:

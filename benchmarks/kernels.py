@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,12 @@ class Row:
         return self.gflops / self.peak_gflops
 
     @property
+    def best_peer(self) -> str | None:
+        """The fastest competitor, not counting the twin."""
+        others = set(self.samples) - {_OURS, _TWIN}
+        return min(others, key=lambda name: self.samples[name].median, default=None)
+
+    @property
     def times_twin(self) -> float:
         return self.samples[_TWIN].median / self.seconds
 
@@ -117,6 +123,7 @@ class Kernels:
         self.peak = PeakMeter(_core.measure_peak_gflops, budget.peak_seconds)
         self.rows: list[Row] = []
         self._done: dict[tuple[Layer, int], Row] = {}
+        self._said: set[str] = set()
 
     def run(self, networks: Sequence[str], batches: Sequence[int], ops: Sequence[str]) -> None:
         """Measure and print; the rows stay in `rows`."""
@@ -154,8 +161,7 @@ class Kernels:
     ) -> Row:
         known = self._done.get((entry.layer, batch))
         if known is not None:
-            return Row(network, entry, batch, known.samples, known.peak_gflops, known.error,
-                       known.problem)
+            return replace(known, network=network, entry=entry)
         try:
             row = self._race(network, entry, batch, folder, exporter, processes)
         except cases.WrongAnswer as problem:
@@ -179,6 +185,8 @@ class Kernels:
         if processes:
             workload = Workload(batch, folder, layer=entry.layer)
             unusable = exporter.prepare(workload)
+            for kind, problem in unusable.items():
+                self._say_once(f"no {kind} file of {entry.layer.op}: {problem}")
             for process in processes:
                 name = process.peer.name
                 if process.peer.file in unusable:
@@ -186,8 +194,11 @@ class Kernels:
                 try:
                     answer = process.prepare(workload)
                     cases.compare(answer, case.run(), case.length, _PEER_SLACK)
-                except (Unsupported, PeerFailed, cases.WrongAnswer) as problem:
-                    print(f"  {name} is left out of {entry.name}: {problem}")
+                except Unsupported as reason:
+                    self._say_once(f"{name} leaves out {entry.layer.op}: {reason}")
+                    continue
+                except (PeerFailed, cases.WrongAnswer) as reason:
+                    print(f"  {name} is left out of {entry.name}: {reason}")
                     continue
                 turns[name], seconds[name] = process.turn, self.budget.seconds
         turns[_TWIN], seconds[_TWIN] = partial(repeat, case.twin), self.budget.twin_seconds
@@ -210,23 +221,29 @@ class Kernels:
                 ("of peak", 7),
                 ("GB/s", 5),
                 ("x twin", 7),
-                *((f"x {peer.name}", 6) for peer in self.peers),
+                *([("best peer", -19), ("x best", 6)] if self.peers else []),
             ]
         )
 
     def _line(self, table: Table, row: Row) -> str:
-        head = [_name(row.entry), str(row.entry.layer), str(row.batch)]
-        head.append(number(row.flop / 1e6, 4) if row.flop else "")
+        cells = [_name(row.entry), str(row.entry.layer), str(row.batch)]
+        cells.append(number(row.flop / 1e6, 4) if row.flop else "")
         if row.problem:
-            return table.row(head + [""] * (6 + len(self.peers))) + "  " + row.problem
-        cells = head + [number(row.seconds * 1e3, 4), f"{row.samples[_OURS].spread:.0%}"]
+            return f"{'  '.join(cells)}  {row.problem}"
+        cells += [number(row.seconds * 1e3, 4), f"{row.samples[_OURS].spread:.0%}"]
         cells += [number(row.gflops), f"{row.share:.1%}"] if row.flop else ["", ""]
-        cells += [number(row.entry.layer.bytes(row.batch) / row.seconds / 1e9)]
-        cells += [number(row.times_twin)]
-        for peer in self.peers:
-            sample = row.samples.get(peer.name)
-            cells.append(number(sample.median / row.seconds) if sample else "-")
+        cells.append(number(row.entry.layer.bytes(row.batch) / row.seconds / 1e9))
+        cells.append(number(row.times_twin))
+        if self.peers:
+            best = row.best_peer
+            times = number(row.samples[best].median / row.seconds) if best else ""
+            cells += [best or "none", times]
         return table.row(cells)
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            print(f"  {text}")
 
 
 def _name(entry: Entry) -> str:

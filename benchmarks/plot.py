@@ -10,20 +10,32 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
 __all__ = ["draw"]
 
-_COLOURS = ("#2a6f97", "#e07a3f", "#6a994e", "#7b5ea7", "#c9a227", "#8d6e63", "#4d908e", "#b5485d")
-_GOAL = 0.55
+_BATCH_COLOURS = ("#2a6f97", "#e07a3f", "#6a994e", "#7b5ea7")
+_PEER_COLOURS = {
+    "torch-eager": "#f4b183",
+    "torch-channels-last": "#ed8a4c",
+    "torch-jit": "#d9622b",
+    "torch-inductor": "#a8400f",
+    "onnxruntime": "#2a6f97",
+    "openvino": "#7b5ea7",
+    "ncnn": "#6a994e",
+    "numpy": "#b0b0b0",
+}
+_LINE = "#333333"
+_GOAL = 0.55  # of the peak, demanded of layers over 50 MFLOP
+_SMALL = 50e6
+_BARS_IN_ROW = 60
 
 
 def draw(content: dict[str, Any], path: Path) -> None:
     """Draw what a results file holds."""
-    if content["command"] == "kernels":
-        figure = _kernels(content)
-    else:
-        figure = _networks(content)
+    figure = _kernels(content) if content["command"] == "kernels" else _networks(content)
     figure.savefig(path, dpi=110, bbox_inches="tight")
     pyplot.close(figure)
 
@@ -32,7 +44,7 @@ def _title(content: dict[str, Any], what: str) -> str:
     machine = content["machine"]
     return (
         f"{what}\n{machine['cpu']}, {machine['isa']}, {machine['threads']} threads, "
-        f"peak {content['peak_gflops']:.0f} GFLOP/s"
+        f"measured peak {content['peak_gflops']:.0f} GFLOP/s"
     )
 
 
@@ -42,108 +54,141 @@ def _style(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-# Kernels: a panel for each network, a bar for each layer and batch size.
+# Kernels: a panel for each network and operation, a bar for each layer and batch size.
+
+_Panel = tuple[str, list[dict[str, Any]]]
 
 
-def _kernels(content: dict[str, Any]) -> Any:
+def _kernels(content: dict[str, Any]) -> Figure:
     rows = [row for row in content["rows"] if "share" in row]
-    panels: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    panels: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        kind = "backward" if row["op"] == "conv-backward" else "forward"
-        panels.setdefault((row["network"], kind), []).append(row)
+        panels.setdefault(_panel_title(row), []).append(row)
+    lines = _pack(list(panels.items()))
     batches = sorted({row["batch"] for row in rows})
-    width = 3 + 0.24 * max((len({_key(r) for r in p}) for p in panels.values()), default=1)
-    figure, grid = pyplot.subplots(
-        max(len(panels), 1),
-        1,
-        figsize=(min(max(width, 9), 22), 0.6 + 3.1 * max(len(panels), 1)),
-        squeeze=False,
-        layout="constrained",
-    )
+    figure = pyplot.figure(figsize=(17, 0.9 + 2.9 * len(lines)), layout="constrained")
     figure.suptitle(_title(content, "Share of the FMA peak, layer by layer"), fontsize=12)
-    for axes, ((network, kind), part) in zip(grid[:, 0], panels.items(), strict=False):
-        _panel(axes, part, batches)
-        label = network if kind == "forward" else f"{network}, gradients of convolutions"
-        axes.set_title(label, loc="left", fontsize=10, fontweight="bold")
-    if panels:
-        grid[0, 0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False)
+    handles = [
+        Patch(color=_BATCH_COLOURS[i % len(_BATCH_COLOURS)], label=f"batch {batch}")
+        for i, batch in enumerate(batches)
+    ]
+    handles.append(Patch(color="#cccccc", label="pale: under 50 MFLOP"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
+    for line, place in zip(lines, figure.add_gridspec(len(lines) or 1, 1), strict=False):
+        room = max(_BARS_IN_ROW - sum(_bars(panel) for panel in line), 0)
+        widths = [*map(_bars, line), *([room] if room else [])]
+        for panel, spot in zip(
+            line, place.subgridspec(1, len(widths), width_ratios=widths), strict=False
+        ):
+            _panel(figure.add_subplot(spot), panel, batches)
     return figure
+
+
+def _panel_title(row: dict[str, Any]) -> str:
+    if row["op"] != "conv-backward":
+        return str(row["network"])
+    return f"{row['network']}, gradient by {row['shape'].rpartition(', d')[2]}"
+
+
+def _bars(panel: _Panel) -> int:
+    """How wide a panel is, in bars: room for its title, its layers and the axis."""
+    title, rows = panel
+    return max(len({_key(row) for row in rows}), len(title) // 3) + 2
+
+
+def _pack(panels: list[_Panel]) -> list[list[_Panel]]:
+    """Panels side by side, in their order, as long as bars stay wide enough to read."""
+    lines: list[list[_Panel]] = []
+    for panel in panels:
+        if lines and sum(map(_bars, [*lines[-1], panel])) <= _BARS_IN_ROW:
+            lines[-1].append(panel)
+        else:
+            lines.append([panel])
+    return lines
 
 
 def _key(row: dict[str, Any]) -> tuple[str, str]:
     return row["name"], row["shape"]
 
 
-def _panel(axes: Axes, rows: list[dict[str, Any]], batches: list[int]) -> None:
+def _panel(axes: Axes, panel: _Panel, all_batches: list[int]) -> None:
+    title, rows = panel
     keys = list(dict.fromkeys(_key(row) for row in rows))
+    places = {key: place for place, key in enumerate(keys)}
+    batches = sorted({row["batch"] for row in rows})
     width = 0.84 / len(batches)
-    for i, batch in enumerate(batches):
-        shares = {_key(row): row["share"] for row in rows if row["batch"] == batch}
-        places = [place for place, key in enumerate(keys) if key in shares]
+    for row in rows:
+        offset = (batches.index(row["batch"]) - (len(batches) - 1) / 2) * width
         axes.bar(
-            [place + (i - (len(batches) - 1) / 2) * width for place in places],
-            [shares[keys[place]] for place in places],
+            places[_key(row)] + offset,
+            row["share"],
             width,
-            color=_COLOURS[i % len(_COLOURS)],
-            label=f"batch {batch}",
+            color=_BATCH_COLOURS[all_batches.index(row["batch"]) % len(_BATCH_COLOURS)],
+            alpha=1.0 if row["flop"] > _SMALL else 0.4,
         )
-    axes.axhline(1, color="#333333", linewidth=0.9)
-    axes.axhline(_GOAL, color="#333333", linewidth=0.9, linestyle=(0, (4, 3)))
-    axes.set_xticks(range(len(keys)), [_label(key) for key in keys], rotation=90, fontsize=7)
-    axes.set_xlim(-0.7, len(keys) - 0.3)
+    axes.axhline(1, color=_LINE, linewidth=0.9)
+    axes.axhline(_GOAL, color=_LINE, linewidth=0.9, linestyle=(0, (4, 3)))
+    axes.set_xticks(range(len(keys)), [_short(name) for name, _ in keys], rotation=90, fontsize=7.5)
+    axes.set_xlim(-0.7, _bars(panel) - 2.3)
+    axes.set_ylim(0, max(1.05, 1.05 * max(row["share"] for row in rows)))
     axes.yaxis.set_major_formatter(PercentFormatter(1, 0))
+    axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
     _style(axes)
 
 
-def _label(key: tuple[str, str]) -> str:
-    name, shape = key
-    return name + (", " + shape.rpartition(", ")[2] if shape.endswith(("dinput", "dweight")) else "")
+def _short(name: str) -> str:
+    return name.removeprefix("inception").removesuffix(".conv").replace(".branch", ".b")
 
 
 # Networks: a panel for each batch size, a group of bars for each network.
 
 
-def _networks(content: dict[str, Any]) -> Any:
+def _networks(content: dict[str, Any]) -> Figure:
     results = content["results"]
     batches = sorted({result["batch"] for result in results})
-    peers = [
-        name
-        for name in dict.fromkeys(name for result in results for name in result["samples"])
-        if name != "fastconv"
-    ]
+    found = {name for result in results for name in result["samples"]} - {"fastconv"}
+    peers = [name for name in _PEER_COLOURS if name in found]
     figure, grid = pyplot.subplots(
-        len(batches), 1, figsize=(11, 0.8 + 3.2 * len(batches)), squeeze=False, layout="constrained"
+        len(batches), 1, figsize=(12, 1.1 + 3 * len(batches)), squeeze=False, layout="constrained"
     )
-    what = "Training steps" if content["command"] == "training" else "Inference"
-    figure.suptitle(
-        _title(content, f"{what}: how many times as fast fastconv is (above 1: faster)"),
-        fontsize=12,
-    )
+    what = "a training step" if content["command"] == "training" else "inference"
+    figure.suptitle(_title(content, f"Time of the others over fastconv's, {what}"), fontsize=12)
+    handles = [Patch(color=_PEER_COLOURS[peer], label=peer) for peer in peers]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
     for axes, batch in zip(grid[:, 0], batches, strict=True):
         part = [result for result in results if result["batch"] == batch]
-        width = 0.86 / max(len(peers), 1)
-        for i, peer in enumerate(peers):
-            ratios = [
-                (place, r["samples"][peer]["median_s"] / r["samples"]["fastconv"]["median_s"])
-                for place, r in enumerate(part)
-                if peer in r["samples"]
-            ]
-            bars = axes.bar(
-                [place + (i - (len(peers) - 1) / 2) * width for place, _ in ratios],
-                [ratio for _, ratio in ratios],
-                width,
-                color="#9e9e9e" if peer == "numpy" else _COLOURS[i % len(_COLOURS)],
-                label=peer,
-            )
-            axes.bar_label(bars, fmt="%.2g", fontsize=6, rotation=90, padding=2)
-        axes.axhline(1, color="#333333", linewidth=0.9)
+        for place, result in enumerate(part):
+            _group(axes, place, result, [peer for peer in peers if peer in result["samples"]])
+        axes.axhline(1, color=_LINE, linewidth=0.9)
         axes.set_yscale("log")
-        axes.margins(y=0.25)
+        axes.margins(y=0.16)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.set_ylabel("fastconv is faster above 1", fontsize=8)
         axes.set_xticks(range(len(part)), [_network_label(result) for result in part], fontsize=9)
         axes.set_title(f"batch {batch}", loc="left", fontsize=10, fontweight="bold")
         _style(axes)
-    grid[0, 0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False, fontsize=8)
     return figure
+
+
+def _group(axes: Axes, place: int, result: dict[str, Any], peers: list[str]) -> None:
+    """The bars of one network, which grow from 1 up or down."""
+    ours = result["samples"]["fastconv"]["median_s"]
+    width = 0.84 / max(len(peers), 4)
+    for i, peer in enumerate(peers):
+        ratio = result["samples"][peer]["median_s"] / ours
+        x = place + (i - (len(peers) - 1) / 2) * width
+        axes.bar(x, ratio - 1, width * 0.94, bottom=1, color=_PEER_COLOURS[peer])
+        axes.annotate(
+            f"{ratio:.2g}",
+            (x, ratio),
+            (0, 2 if ratio >= 1 else -2),
+            textcoords="offset points",
+            ha="center",
+            va="bottom" if ratio >= 1 else "top",
+            fontsize=7,
+        )
 
 
 def _network_label(result: dict[str, Any]) -> str:

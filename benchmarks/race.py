@@ -105,9 +105,7 @@ class Race:
         # Backward computes two gradients, each as much work as forward.
         flop = trace(network).flop(batch) * (3 if training else 1)
         peak = self.peak.since(before)
-        result = Result(
-            network, variant, batch, flop, training, peak, samples, errors, left_out
-        )
+        result = Result(network, variant, batch, flop, training, peak, samples, errors, left_out)
         self.results.append(result)
         print(*_table(result), sep="\n", flush=True)
         return result
@@ -124,7 +122,7 @@ class Race:
         ours: np.ndarray | None = None
         for peer in self.peers:
             if peer.file in unusable:
-                left_out[peer.name] = f"no {peer.file} file"
+                left_out[peer.name] = f"no {peer.file} file: {unusable[peer.file]}"
                 continue
             if workload.training and peer.file:
                 left_out[peer.name] = "does not train"
@@ -167,7 +165,7 @@ def _table(result: Result) -> list[str]:
             ("images/s", 9),
             ("GFLOP/s", 7),
             ("of peak", 7),
-            ("slower by", 9),
+            ("time / ours", 11),
             ("difference", 10),
         ]
     )
@@ -181,7 +179,7 @@ def _table(result: Result) -> list[str]:
             number(result.batch / sample.median, 4),
             number(gflops),
             f"{gflops / result.peak_gflops:.1%}",
-            "" if name == OURS.name else f"{number(result.ratio(name))} x",
+            "" if name == OURS.name else number(result.ratio(name)),
             "" if name == OURS.name else f"{result.errors[name]:.1e}",
         ]
         note = f"  (1 of {result.batch} pictures, scaled)" if sample.calls > 1 else ""

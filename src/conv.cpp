@@ -58,6 +58,17 @@ const float* optional_picture(const py::object& object, std::int64_t batch, Pict
   return array.data;
 }
 
+// In the order of ConvAlgorithm.
+constexpr const char* kAlgorithms[] = {"direct", "fastest", "winograd2", "winograd4"};
+
+ConvAlgorithm to_algorithm(const std::string& name) {
+  for (int i = 0; i < 4; ++i) {
+    if (name == kAlgorithms[i]) return static_cast<ConvAlgorithm>(i);
+  }
+  throw py::value_error(
+      "conv2d: algorithm must be direct, fastest, winograd2 or winograd4 (algorithm=" + name + ")");
+}
+
 }  // namespace
 
 void bind_conv(py::module_& m) {
@@ -133,17 +144,23 @@ void bind_conv(py::module_& m) {
   py::class_<PackedConv2d>(m, "PackedConv2d")
       .def(py::init([](const py::array& weight, const py::object& bias, const Pair& stride,
                        const Sides& padding, const Pair& dilation, std::int64_t groups,
-                       const py::object& activation) {
+                       const py::object& activation, const std::string& algorithm,
+                       std::int64_t batch, const Pair& size) {
              const auto wv = input<float>("conv2d", "weight", weight, 4);
              const Conv2dParams p =
                  make_params(wv[1] * groups, wv, stride, padding, dilation, groups);
              const float* b = optional_vector("conv2d", "bias", bias, p.out_channels);
              const Activation f = to_activation("conv2d", activation);
              py::gil_scoped_release release;
-             return PackedConv2d(p, wv.data, b, f);
+             return PackedConv2d(p, wv.data, b, f, to_algorithm(algorithm), batch,
+                                 {size[0], size[1]});
            }),
            py::arg("weight"), py::arg("bias"), py::arg("stride"), py::arg("padding"),
-           py::arg("dilation"), py::arg("groups"), py::arg("activation"))
+           py::arg("dilation"), py::arg("groups"), py::arg("activation"),
+           py::arg("algorithm") = "direct", py::arg("batch") = 1, py::arg("size") = Pair{0, 0})
+      .def_property_readonly(
+          "algorithm",
+          [](const PackedConv2d& self) { return kAlgorithms[static_cast<int>(self.algorithm())]; })
       .def("output_size",
            [](const PackedConv2d& self, std::int64_t batch, std::int64_t channels,
               const Pair& size) {

@@ -21,17 +21,16 @@ class Exporter:
         kinds = {peer.file for peer in peers if peer.file}
         self._processes = {kind: PeerProcess(_KINDS[kind], threads=1) for kind in sorted(kinds)}
 
-    def prepare(self, workload: Workload) -> set[str]:
-        """Write the files; return the kinds that could not be written, after saying so."""
-        unusable = set()
+    def prepare(self, workload: Workload) -> dict[str, str]:
+        """Write the files; return the kinds that could not be written, and why."""
+        unusable = {}
         for old in workload.folder.glob("model.*"):
             old.unlink()
         for kind, process in self._processes.items():
             try:
                 process.prepare(workload)
-            except (Unsupported, PeerFailed) as problem:
-                print(f"  no {kind} file: {problem}")
-                unusable.add(kind)
+            except (Unsupported, PeerFailed) as reason:
+                unusable[kind] = str(reason)
         return unusable
 
     def close(self) -> None:

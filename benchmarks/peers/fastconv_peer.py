@@ -9,7 +9,8 @@ from .interface import Peer, Prepared, Unsupported, Workload
 
 __all__ = ["Fastconv", "network", "training_step"]
 
-LEARNING_RATE, MOMENTUM = 0.01, 0.9
+# A small step: losses of random weights and targets explode with a large one.
+LEARNING_RATE, MOMENTUM = 1e-4, 0.9
 CHECKED_STEPS = 3
 
 

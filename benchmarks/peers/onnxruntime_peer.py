@@ -28,9 +28,9 @@ class OnnxRuntime(Peer):
         session = ort.InferenceSession(
             str(workload.folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
         )
-        x = np.ascontiguousarray(load_input(workload))
+        self._x = np.ascontiguousarray(load_input(workload))  # the binding may not keep it alive
         binding = session.io_binding()
-        binding.bind_cpu_input("x", x)
+        binding.bind_cpu_input("x", self._x)
         shape = session.get_outputs()[0].shape
         y = ort.OrtValue.ortvalue_from_shape_and_type(shape, np.float32)
         binding.bind_ortvalue_output("y", y)

@@ -32,8 +32,9 @@ class OpenVino(Peer):
             },
         )
         request = compiled.create_infer_request()
-        x = np.ascontiguousarray(load_input(workload))
-        request.set_input_tensor(openvino.Tensor(x, shared_memory=True))
+        # The tensor does not keep the array that it shares alive.
+        self._x = np.ascontiguousarray(load_input(workload))
+        request.set_input_tensor(openvino.Tensor(self._x, shared_memory=True))
 
         def run() -> None:
             request.infer(share_outputs=True)

@@ -38,9 +38,7 @@ def _named(**layers: nn.Module) -> nn.Sequential:
 
 
 def lenet5(variant: str) -> nn.Module:
-    activation, pool = (
-        (nn.Tanh, nn.AvgPool2d) if variant == "paper" else (nn.ReLU, nn.MaxPool2d)
-    )
+    activation, pool = (nn.Tanh, nn.AvgPool2d) if variant == "paper" else (nn.ReLU, nn.MaxPool2d)
     return _named(
         conv1=nn.Conv2d(1, 6, 5, padding=2),
         act1=activation(),

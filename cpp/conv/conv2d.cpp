@@ -2,9 +2,11 @@
 #include "conv/conv2d.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <vector>
 
 #include "conv/depthwise.hpp"
+#include "conv/winograd.hpp"
 #include "core/error.hpp"
 #include "core/memory.hpp"
 #include "gemm/implicit.hpp"
@@ -123,31 +125,39 @@ std::int64_t line_grain(const Conv2dParams& p, std::int64_t width) {
   return std::max<std::int64_t>(1, 32768 / (width * p.in_channels * p.kernel_h * p.kernel_w + 1));
 }
 
-void run_depthwise(const Conv2dParams& p, std::int64_t batch, PictureSize in, const float* x,
-                   const float* weight, const Epilogue& epilogue, float* out) {
-  const DepthwiseJob job = {p, batch, in, conv2d_output_size(p, batch, in), weight};
+// A picture's memory: its first pixel, and floats between pixels.
+template <class T>
+struct Pixels {
+  T* data;
+  std::int64_t stride;
+};
+
+void run_depthwise(const Conv2dParams& p, std::int64_t batch, PictureSize in, Pixels<const float> x,
+                   const float* weight, const Epilogue& epilogue, Pixels<float> out) {
+  const DepthwiseJob job = {p,      batch,    in,        conv2d_output_size(p, batch, in),
+                            weight, x.stride, out.stride};
   const DepthwiseKernels& kernels = depthwise_kernels();
   parallel_for(batch * job.out.h, line_grain(p, job.out.w),
                [&](std::int64_t begin, std::int64_t end) {
-                 kernels.forward(job, x, epilogue, begin, end, out);
+                 kernels.forward(job, x.data, epilogue, begin, end, out.data);
                });
 }
 
-void run_panels(const Conv2dParams& p, std::int64_t batch, PictureSize in, const float* x,
-                const GroupPanels& layout, float* panels, const Epilogue& epilogue, float* out) {
+ImplicitGemm make_gemm(const Conv2dParams& p, std::int64_t batch, PictureSize in,
+                       std::int64_t x_pixel, std::int64_t out_pixel) {
   const PictureSize size = conv2d_output_size(p, batch, in);
   ImplicitGemm gemm;
   gemm.images = batch;
   gemm.in_h = in.h;
   gemm.in_w = in.w;
   gemm.channels = p.in_channels / p.groups;
-  gemm.in_pixel = p.in_channels;
-  gemm.in_row = in.w * p.in_channels;
+  gemm.in_pixel = x_pixel;
+  gemm.in_row = in.w * x_pixel;
   gemm.in_image = in.h * gemm.in_row;
   gemm.out_h = size.h;
   gemm.out_w = size.w;
-  gemm.out_pixel = p.out_channels;
-  gemm.out_row = size.w * p.out_channels;
+  gemm.out_pixel = out_pixel;
+  gemm.out_row = size.w * out_pixel;
   gemm.out_image = size.h * gemm.out_row;
   gemm.step_h = p.stride_h;
   gemm.step_w = p.stride_w;
@@ -156,16 +166,55 @@ void run_panels(const Conv2dParams& p, std::int64_t batch, PictureSize in, const
       gemm.taps.push_back({i * p.dilation_h - p.pad_top, j * p.dilation_w - p.pad_left});
     }
   }
+  return gemm;
+}
+
+void run_panels(const Conv2dParams& p, std::int64_t batch, PictureSize in, Pixels<const float> x,
+                const GroupPanels& layout, float* panels, const Epilogue& epilogue,
+                Pixels<float> out) {
+  ImplicitGemm gemm = make_gemm(p, batch, in, x.stride, out.stride);
   gemm.activation = epilogue.activation;
   for (std::int64_t g = 0; g < p.groups; ++g) {
     const std::int64_t first = g * layout.n;
-    gemm.in = x + g * gemm.channels;
-    gemm.out = out + first;
+    gemm.in = x.data + g * gemm.channels;
+    gemm.out = out.data + first;
     gemm.bias = epilogue.bias == nullptr ? nullptr : epilogue.bias + first;
     gemm.residual = epilogue.residual == nullptr ? nullptr : epilogue.residual + first;
     gemm.b = layout.group(panels, g);
     gemm.run();
   }
+}
+
+// The algorithm that takes least time by estimate, of those that the caller allows.
+ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& p, std::int64_t batch,
+                     PictureSize in) {
+  const bool winograd = wanted == ConvAlgorithm::winograd2 || wanted == ConvAlgorithm::winograd4;
+  if (winograd && !Winograd::supports(p)) {
+    fail("conv2d", "winograd needs a 3x3 kernel, stride 1, dilation 1 and one group",
+         {{"kernel_h", p.kernel_h},
+          {"kernel_w", p.kernel_w},
+          {"stride_h", p.stride_h},
+          {"stride_w", p.stride_w},
+          {"dilation_h", p.dilation_h},
+          {"dilation_w", p.dilation_w},
+          {"groups", p.groups}});
+  }
+  if (wanted != ConvAlgorithm::fastest) return wanted;
+  if (!Winograd::supports(p)) return ConvAlgorithm::direct;
+  if (in.h == 0 || in.w == 0) return ConvAlgorithm::winograd4;
+  ImplicitGemm gemm = make_gemm(p, batch, in, p.in_channels, p.out_channels);
+  const GroupPanels layout(p);
+  gemm.b = layout.group(nullptr, 0);
+  double best = gemm.cost();
+  ConvAlgorithm algorithm = ConvAlgorithm::direct;
+  for (int tile : {2, 4}) {
+    const double cost = Winograd::cost(p, tile, batch, in, get_num_threads());
+    if (cost < best) {
+      best = cost;
+      algorithm = tile == 2 ? ConvAlgorithm::winograd2 : ConvAlgorithm::winograd4;
+    }
+  }
+  return algorithm;
 }
 
 }  // namespace
@@ -174,20 +223,27 @@ struct PackedConv2d::Impl {
   Conv2dParams params;
   bool depthwise;
   GroupPanels layout;
+  ConvAlgorithm algorithm = ConvAlgorithm::direct;
   AlignedBuffer weight, bias;
+  std::unique_ptr<Winograd> winograd;
   Activation activation;
 };
 
 PackedConv2d::PackedConv2d(const Conv2dParams& p, const float* weight, const float* bias,
-                           Activation activation)
-    : impl_(new Impl{p, is_depthwise(p), GroupPanels(p), {}, {}, activation}) {
+                           Activation activation, ConvAlgorithm algorithm, std::int64_t batch,
+                           PictureSize in)
+    : impl_(new Impl{p, is_depthwise(p), GroupPanels(p), algorithm, {}, {}, nullptr, activation}) {
   // The smallest picture that the kernel fits: checks the parameters.
   conv2d_output_size(p, 0,
                      {checked_mul("conv2d", p.dilation_h, p.kernel_h),
                       checked_mul("conv2d", p.dilation_w, p.kernel_w)});
+  impl_->algorithm = choose(algorithm, p, batch, in);
   if (impl_->depthwise) {
     impl_->weight = AlignedBuffer(p.out_channels * impl_->layout.k);
     transpose_small(weight, p.out_channels, impl_->layout.k, impl_->weight.data());
+  } else if (impl_->algorithm != ConvAlgorithm::direct) {
+    impl_->winograd =
+        std::make_unique<Winograd>(p, impl_->algorithm == ConvAlgorithm::winograd2 ? 2 : 4, weight);
   } else {
     impl_->weight = AlignedBuffer(impl_->layout.floats());
     impl_->layout.pack(p, weight, impl_->weight.data());
@@ -203,15 +259,24 @@ PackedConv2d::PackedConv2d(PackedConv2d&&) noexcept = default;
 PackedConv2d& PackedConv2d::operator=(PackedConv2d&&) noexcept = default;
 
 const Conv2dParams& PackedConv2d::params() const { return impl_->params; }
+ConvAlgorithm PackedConv2d::algorithm() const { return impl_->algorithm; }
 
 void PackedConv2d::run(const float* x, std::int64_t batch, PictureSize in, const float* residual,
                        float* out) const {
+  run(x, impl_->params.in_channels, batch, in, residual, out, impl_->params.out_channels);
+}
+
+void PackedConv2d::run(const float* x, std::int64_t x_pixel, std::int64_t batch, PictureSize in,
+                       const float* residual, float* out, std::int64_t out_pixel) const {
   const Epilogue epilogue = {impl_->bias.data(), residual, impl_->activation};
   float* weight = const_cast<float*>(impl_->weight.data());  // read only
-  if (impl_->depthwise) {
-    run_depthwise(impl_->params, batch, in, x, weight, epilogue, out);
+  if (impl_->winograd != nullptr) {
+    impl_->winograd->run(x, x_pixel, batch, in, epilogue, out, out_pixel);
+  } else if (impl_->depthwise) {
+    run_depthwise(impl_->params, batch, in, {x, x_pixel}, weight, epilogue, {out, out_pixel});
   } else {
-    run_panels(impl_->params, batch, in, x, impl_->layout, weight, epilogue, out);
+    run_panels(impl_->params, batch, in, {x, x_pixel}, impl_->layout, weight, epilogue,
+               {out, out_pixel});
   }
 }
 
@@ -221,13 +286,14 @@ void conv2d(const Conv2dParams& p, std::int64_t batch, PictureSize in, const flo
   if (is_depthwise(p)) {
     Scratch memory(p.out_channels * p.kernel_h * p.kernel_w);
     transpose_small(weight, p.out_channels, p.kernel_h * p.kernel_w, memory.data());
-    run_depthwise(p, batch, in, x, memory.data(), epilogue, out);
+    run_depthwise(p, batch, in, {x, p.in_channels}, memory.data(), epilogue, {out, p.out_channels});
     return;
   }
   const GroupPanels layout(p);
   Scratch panels(layout.floats());
   layout.pack(p, weight, panels.data());
-  run_panels(p, batch, in, x, layout, panels.data(), epilogue, out);
+  run_panels(p, batch, in, {x, p.in_channels}, layout, panels.data(), epilogue,
+             {out, p.out_channels});
 }
 
 // Pixels of grad_x whose coordinates leave the same remainder by the stride (a phase) are touched
@@ -240,7 +306,7 @@ void conv2d_backward_input(const Conv2dParams& p, std::int64_t batch, PictureSiz
   if (is_depthwise(p)) {
     Scratch memory(p.out_channels * taps);
     transpose_small(weight, p.out_channels, taps, memory.data());
-    const DepthwiseJob job = {p, batch, in, size, memory.data()};
+    const DepthwiseJob job = {p, batch, in, size, memory.data(), p.in_channels, p.out_channels};
     const DepthwiseKernels& kernels = depthwise_kernels();
     parallel_for(batch * in.h, line_grain(p, in.w), [&](std::int64_t begin, std::int64_t end) {
       kernels.backward_input(job, grad_out, begin, end, grad_x);
@@ -307,7 +373,7 @@ void depthwise_backward_weight(const Conv2dParams& p, std::int64_t batch, Pictur
   const PictureSize size = conv2d_output_size(p, batch, in);
   const std::int64_t taps = p.kernel_h * p.kernel_w;
   Scratch memory(p.out_channels * taps);
-  const DepthwiseJob job = {p, batch, in, size, nullptr};
+  const DepthwiseJob job = {p, batch, in, size, nullptr, p.in_channels, p.out_channels};
   const DepthwiseKernels& kernels = depthwise_kernels();
   const std::int64_t block = tile_kernels().lanes;
   parallel_for(ceil_div(p.in_channels, block), 1, [&](std::int64_t begin, std::int64_t end) {

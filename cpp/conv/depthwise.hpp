@@ -12,7 +12,8 @@ struct DepthwiseJob {
   Conv2dParams p;  // in_channels == out_channels == groups
   std::int64_t batch;
   PictureSize in, out;
-  const float* weight;  // (kernel_h * kernel_w, channels): channels contiguous
+  const float* weight;            // (kernel_h * kernel_w, channels): channels contiguous
+  std::int64_t x_pixel, y_pixel;  // floats between pixels
 };
 
 struct DepthwiseKernels {

@@ -32,7 +32,7 @@ void forward(const DepthwiseJob& job, const float* x, const Epilogue& epilogue, 
     for (std::int64_t ox = 0; ox < job.out.w; ++ox) {
       const Taps columns =
           taps_inside(ox, p.stride_w, p.pad_left, p.dilation_w, p.kernel_w, job.in.w);
-      const std::int64_t at = (line * job.out.w + ox) * channels;
+      const std::int64_t at = (line * job.out.w + ox) * job.y_pixel;
       for (std::int64_t c = 0; c < channels; c += W) {
         const std::int64_t lanes = channels - c < W ? channels - c : W;
         vf acc = zero();
@@ -40,7 +40,7 @@ void forward(const DepthwiseJob& job, const float* x, const Epilogue& epilogue, 
           const std::int64_t iy = oy * p.stride_h - p.pad_top + i * p.dilation_h;
           for (std::int64_t j = columns.begin; j < columns.end; ++j) {
             const std::int64_t ix = ox * p.stride_w - p.pad_left + j * p.dilation_w;
-            const float* from = x + ((image * job.in.h + iy) * job.in.w + ix) * channels + c;
+            const float* from = x + ((image * job.in.h + iy) * job.in.w + ix) * job.x_pixel + c;
             const float* weight = job.weight + (i * p.kernel_w + j) * channels + c;
             acc = fma(load_first(from, lanes), load_first(weight, lanes), acc);
           }

@@ -38,6 +38,8 @@ class Plan {
 
   void execute();
 
+  double cycles = 0;  // estimated
+
  private:
   struct Part {
     Range units, panels;
@@ -213,6 +215,7 @@ void Plan::divide() {
       best_rows = rows;
     }
   }
+  cycles = best;
   const int columns = threads / best_rows;
   for (int r = 0; r < best_rows; ++r) {
     for (int c = 0; c < columns; ++c) {
@@ -382,5 +385,7 @@ void ImplicitGemm::run() const {
   if (images == 0 || out_h == 0 || out_w == 0 || b.n == 0) return;
   Plan(*this).execute();
 }
+
+double ImplicitGemm::cost() const { return Plan(*this).cycles; }
 
 }  // namespace fastconv

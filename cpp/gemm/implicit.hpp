@@ -42,6 +42,9 @@ struct ImplicitGemm {
   Activation activation;
 
   void run() const;
+
+  // Estimated cycles of run().
+  double cost() const;
 };
 
 }  // namespace fastconv

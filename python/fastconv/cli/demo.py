@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["demo"]
 
-_EPOCHS = 20
+_EPOCHS = 15
 _LR = 0.1
 _NETWORKS = {
     "AlexNet": "alexnet",
@@ -26,7 +26,7 @@ _ROW = "{:<10}  {:>9}  {:>6}  {:>11}  {:>9}  {:>10}  {:>12}"
 _HEAD = ("network", "input", "output", "parameters", "time", "NumPy twin", "times faster")
 
 
-@click.command()
+@click.command(short_help="Train LeNet-5, draw it, run the large networks.")
 @click.option(
     "--output", type=OutputFile(".png", ".pdf", ".svg"), default="fastconv-demo.png",
     show_default=True, help="Where the picture goes.",

@@ -16,17 +16,19 @@ def info() -> None:
 
     import fastconv
 
+    build = fastconv.build_info()
+    isas = fastconv.available_isas()
     rows = {
         "version": fastconv.__version__,
-        "instruction set": f"{fastconv.get_isa()} (of {', '.join(fastconv.available_isas())})",
+        "instruction set": f"{fastconv.get_isa()} (available: {', '.join(isas)})",
         "threads": str(fastconv.get_num_threads()),
+        "build": ", ".join(
+            [build["build_type"], build["compiler"], "OpenMP" if build["openmp"] else "no OpenMP"]
+        ),
+        "L2 cache": f"{build['l2_cache_bytes'] / 2**20:g} MiB",
+        "Python": platform.python_version(),
+        "NumPy": np.__version__,
     }
-    for name, value in fastconv.build_info().items():
-        if name != "version":
-            shown = {True: "yes", False: "no"}.get(value, value) if value in (True, False) else value
-            rows[name.replace("_", " ")] = str(shown)
-    rows["Python"] = platform.python_version()
-    rows["NumPy"] = np.__version__
     width = max(map(len, rows))
     for name, text in rows.items():
         click.echo(f"{name:<{width}}  {text}")

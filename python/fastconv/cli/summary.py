@@ -9,7 +9,7 @@ from .types import ModelName, Shape
 __all__ = ["summary"]
 
 
-@click.command()
+@click.command(short_help="Print the layers of a network and what they cost.")
 @click.argument("model", type=ModelName())
 @click.option("--variant", help="Which published version; the default is the network's own.")
 @click.option("--shape", type=Shape(), help="Input size; the default is the network's own.")
@@ -27,7 +27,6 @@ def summary(model: str, variant: str | None, shape: tuple[int, ...] | None) -> N
             f"{model} has no variant {variant!r}; choose from {', '.join(known)}",
             param_hint="'--variant'",
         )
-    options = {"variant": variant} if variant is not None and len(known) > 1 else {}
-    click.echo(
-        str(summarize(models.get(model, **options), shape or models.input_shape(model, variant)))
-    )
+    # A network with one variant has no such argument.
+    net = models.get(model, variant=variant) if variant and len(known) > 1 else models.get(model)
+    click.echo(str(summarize(net, shape or models.input_shape(model, variant))))

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 __all__ = ["ModelName", "OutputFile", "Shape"]
 
+if TYPE_CHECKING:  # older releases of click cannot subscript it
+    _ParamType = click.ParamType[Any]
+else:
+    _ParamType = click.ParamType
 
-class ModelName(click.ParamType):
+_LONGEST = 1 << 16
+
+
+class ModelName(_ParamType):
     """A network that the registry knows; with `digits`, one made for 1x28x28."""
 
     name = "model"
@@ -34,7 +41,7 @@ class ModelName(click.ParamType):
         return str(value)
 
 
-class Shape(click.ParamType):
+class Shape(_ParamType):
     """Sizes with commas or x between them, such as 3,224,224."""
 
     name = "C,H,W"
@@ -46,12 +53,13 @@ class Shape(click.ParamType):
             shape = tuple(int(size) for size in value.replace("x", ",").split(","))
         except ValueError:
             shape = ()
-        if not shape or min(shape) < 1:
-            self.fail(f"{value!r} must be positive sizes such as 3,224,224", param, ctx)
+        if not shape or min(shape) < 1 or max(shape) > _LONGEST:
+            rule = f"must be sizes from 1 to {_LONGEST}, such as 3,224,224"
+            self.fail(f"{value!r} {rule}", param, ctx)
         return shape
 
 
-class OutputFile(click.ParamType):
+class OutputFile(_ParamType):
     """A file to write, known to be writable and of the right kind before the work starts."""
 
     name = "file"

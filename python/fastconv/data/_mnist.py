@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -106,6 +108,7 @@ def _default_folder(download: bool) -> Path:
 def _fetch(folder: Path, name: str) -> Path:
     """Try the mirrors in turn; pooch checks the sum before the file gets its name."""
     pooch = _pooch()
+    bar = sys.stderr.isatty() and find_spec("tqdm") is not None
     reasons = []
     for mirror in _MIRRORS:
         try:
@@ -115,7 +118,7 @@ def _fetch(folder: Path, name: str) -> Path:
                     known_hash=f"sha256:{_SHA256[name]}",
                     fname=f"{name}.gz",
                     path=folder,
-                    downloader=pooch.HTTPDownloader(timeout=30),
+                    downloader=pooch.HTTPDownloader(progressbar=bar, timeout=30),
                 )
             )
         except (OSError, ValueError) as error:  # unreachable, refused, or a wrong sum

@@ -151,7 +151,7 @@ def _find(net: Module, layer: str | Module | None) -> tuple[str, Module]:
 
 
 def _panel_count(weight: NDArray[Any]) -> int:
-    return weight.shape[0] * (1 if weight.shape[1] == 3 else weight.shape[1])
+    return int(weight.shape[0] * (1 if weight.shape[1] == 3 else weight.shape[1]))
 
 
 def _columns(count: int) -> int:

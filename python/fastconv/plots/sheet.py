@@ -39,7 +39,8 @@ def demo_sheet(
     predictions = predict(net, images)
     right = float(np.mean(predictions == labels))
     figure = new_figure(11.5, 8.55)
-    top, first, second, third = figure.subfigures(4, 1, height_ratios=[0.55, 2.6, 2.5, 2.9])
+    rows: Any = figure.subfigures(4, 1, height_ratios=[0.55, 2.6, 2.5, 2.9])
+    top, first, second, third = rows
     top.text(0.011, 0.4, title, size=17, weight="bold", color=INK, va="center")
     top.text(
         0.989,

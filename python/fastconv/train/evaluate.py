@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..autograd import no_grad, tensor
 from ..nn import Module
 
-__all__ = ["evaluate", "inference", "predict"]
+__all__ = ["Data", "check_data", "evaluate", "inference", "predict"]
 
 Data = tuple[NDArray[Any], NDArray[Any]]
 
@@ -47,10 +47,16 @@ def evaluate(net: Module, data: Data, batch_size: int = 256) -> float:
 
     Raises ValueError if there are no pictures, or not one label for each.
     """
+    check_data("evaluate", data)
+    images, labels = data
+    return float((predict(net, images, batch_size) == labels).mean())
+
+
+def check_data(op: str, data: Data) -> None:
+    """Raise ValueError, in the name of `op`, unless there are pictures and a label for each."""
     images, labels = data
     if len(images) != len(labels) or not len(images):
         raise ValueError(
-            "evaluate: there must be pictures, and one label for each "
+            f"{op}: there must be pictures, and one label for each "
             f"(images={len(images)}, labels={len(labels)})"
         )
-    return float((predict(net, images, batch_size) == labels).mean())

@@ -15,7 +15,7 @@ from ..data import batches
 from ..nn import Module
 from ..optim import SGD
 from ..random import generator
-from .evaluate import Data, evaluate
+from .evaluate import Data, check_data, evaluate
 from .history import History
 from .progress import Progress
 from .schedule import Schedule, one_cycle
@@ -32,7 +32,7 @@ def fit(
     val: Data | None = None,
     epochs: int = 8,
     batch_size: int = 64,
-    lr: float = 0.05,
+    lr: float = 0.1,
     *,
     momentum: float = 0.9,
     weight_decay: float = 5e-4,
@@ -48,7 +48,7 @@ def fit(
         train: pictures (N, C, H, W) and their labels (N,).
         val: the same, to measure accuracy on after each epoch. Default None: not measured.
         epochs: passes over `train` (8); batch_size: pictures in a step (64).
-        lr: the highest learning rate (0.05); `schedule(done)` gives the share of it to use, where
+        lr: the highest learning rate (0.1); `schedule(done)` gives the share of it to use, where
             `done` runs from 0 to 1 over the training (`one_cycle`).
         momentum, weight_decay: as in `optim.SGD` (0.9, 5e-4).
         augment: called as `augment(images, rng)` on each batch, such as `data.random_shift`.
@@ -56,12 +56,12 @@ def fit(
         seed: of shuffling and augmentation; None draws from `fastconv.random`.
         progress: show a bar on a terminal, and a line for each epoch elsewhere.
 
-    The network is left in training mode. Raises ValueError if `train` is empty or `epochs` or
-    `batch_size` below 1, and FloatingPointError when the loss is no longer finite.
+    The network is left in training mode. Raises ValueError if `train` or `val` is empty or lacks
+    labels, or if `epochs` or `batch_size` is below 1; FloatingPointError when the loss is no
+    longer finite.
     """
-    images, labels = train
-    if not len(images):
-        raise ValueError(f"fit: there must be pictures to train on (images={len(images)})")
+    for data in (train,) if val is None else (train, val):
+        check_data("fit", data)
     if epochs < 1 or batch_size < 1:
         raise ValueError(
             "fit: epochs and batch_size must be at least 1 "
@@ -69,6 +69,7 @@ def fit(
         )
     rng = generator() if seed is None else np.random.default_rng(seed)
     optimizer = SGD(net.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay)
+    images, labels = train
     steps = epochs * math.ceil(len(images) / batch_size)
     history = History()
     start = time.perf_counter()
@@ -79,12 +80,14 @@ def fit(
             for x, y in batches(images, labels, batch_size, seed=rng):
                 rate = lr * schedule(history.steps / steps)
                 output = net(tensor(x if augment is None else augment(x, rng)))
-                value = _step(optimizer, rate, loss(output, y))
+                error = loss(output, y)
+                value = float(error.item())
                 if not math.isfinite(value):
                     raise FloatingPointError(
                         "fit: the loss must stay finite; a lower lr may help "
                         f"(step={history.steps}, loss={value}, lr={rate:.3g})"
                     )
+                _step(optimizer, rate, error)
                 history.loss.append(value)
                 history.lr.append(rate)
                 right += int((_logits(output).argmax(1) == y).sum())
@@ -92,18 +95,17 @@ def fit(
             history.train_accuracy.append(right / len(images))
             if val is not None:
                 history.accuracy.append(evaluate(net, val))
-            display.epoch(history.train_accuracy[-1], history.accuracy[-1] if val else None)
+            display.epoch(history)
     history.seconds = time.perf_counter() - start
     return history
 
 
-def _step(optimizer: SGD, rate: float, loss: Tensor) -> float:
+def _step(optimizer: SGD, rate: float, error: Tensor) -> None:
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.zero_grad()
-    loss.backward()
+    error.backward()
     optimizer.step()
-    return float(loss.item())
 
 
 def _logits(output: Any) -> NDArray[Any]:

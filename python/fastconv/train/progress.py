@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import Any
+
+from .history import History
 
 __all__ = ["Progress"]
 
@@ -30,7 +33,11 @@ class Progress:
                 return
             self._lines = False
             self._bar = tqdm(
-                total=steps, unit="step", file=sys.stdout, dynamic_ncols=True, mininterval=0.2
+                total=steps,
+                unit="step",
+                file=sys.stdout,
+                ncols=shutil.get_terminal_size().columns,  # 80 where the terminal does not say
+                mininterval=0.2,
             )
             self._bar.set_description(f"epoch 1/{epochs}", refresh=False)
 
@@ -42,12 +49,12 @@ class Progress:
             self._bar.set_postfix(self._values(), refresh=False)
             self._bar.update()
 
-    def epoch(self, train_accuracy: float, accuracy: float | None) -> None:
+    def epoch(self, history: History) -> None:
         """Report the end of an epoch."""
         self._epoch += 1
-        self._last = {"train": f"{train_accuracy:.2%}"}
-        if accuracy is not None:
-            self._last["val"] = f"{accuracy:.2%}"
+        self._last = {"train": f"{history.train_accuracy[-1]:.2%}"}
+        if history.accuracy:
+            self._last["val"] = f"{history.accuracy[-1]:.2%}"
         if self._bar is not None:
             following = min(self._epoch + 1, self._epochs)
             self._bar.set_description(f"epoch {following}/{self._epochs}", refresh=False)

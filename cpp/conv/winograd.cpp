@@ -1,0 +1,273 @@
+#include "conv/winograd.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace fastconv {
+namespace {
+
+constexpr std::int64_t kMaxPositions = 36;
+constexpr double kMinWorkPerThread = 200'000;
+
+// G of F(2, 3) and F(4, 3), for the points that winograd.kernel.cpp transforms with.
+const double kRoot2 = std::sqrt(2.0), kRootHalf = std::sqrt(0.5);
+const double kG2[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
+const double kG4[6][3] = {
+    {1, 0, 0},
+    {-2.0 / 3, -2.0 / 3 * kRootHalf, -1.0 / 3},
+    {-2.0 / 3, 2.0 / 3 * kRootHalf, -1.0 / 3},
+    {1.0 / 6, kRoot2 / 6, 1.0 / 3},
+    {1.0 / 6, -kRoot2 / 6, 1.0 / 3},
+    {0, 0, 1},
+};
+
+// How a run is cut: threads take ranges of tiles times ranges of panels; a thread works on blocks
+// of tiles (V stays in L2) times blocks of panels (M does too).
+struct Plan {
+  PictureSize out;
+  std::int64_t tiles_h, tiles_w, tiles;  // of one picture; of the batch
+  std::int64_t panels;
+  int tile_parts, panel_parts;
+  std::int64_t block_tiles, block_panels;
+  std::int64_t v_row;  // floats a tile of V
+  double cycles;
+};
+
+Plan make_plan(const Conv2dParams& params, int m, const TileKernels& tiles, std::int64_t batch,
+               PictureSize in, int threads) {
+  const std::int64_t side = m + 2;
+  Plan p;
+  p.out = conv2d_output_size(params, batch, in);
+  p.tiles_h = ceil_div(p.out.h, m);
+  p.tiles_w = ceil_div(p.out.w, m);
+  p.tiles = batch * p.tiles_h * p.tiles_w;
+  p.panels = ceil_div(params.out_channels, tiles.nr);
+  const std::int64_t channels = params.in_channels, positions = side * side;
+  // Rows of A that share an L1 set would push each other out.
+  p.v_row = channels % 1024 == 0 ? channels + 16 : round_up(channels, 16);
+
+  const std::int64_t l2 = static_cast<std::int64_t>(l2_cache_bytes() / sizeof(float));
+  const std::int64_t mr = tiles.mr;
+  const auto choose_blocks = [&](std::int64_t my_tiles, std::int64_t my_panels) {
+    // V takes half of L2, but never so few tiles that weights are streamed for two rows of tiles.
+    const std::int64_t fit = l2 / 2 / (positions * p.v_row);
+    p.block_tiles = std::min(my_tiles, std::max(2 * mr, fit / mr * mr));
+    const std::int64_t blocks = ceil_div(my_tiles, p.block_tiles);
+    p.block_tiles = ceil_div(my_tiles, blocks);
+    const std::int64_t m_fit = l2 / 4 / (positions * p.block_tiles * tiles.nr);
+    p.block_panels = std::clamp<std::int64_t>(m_fit, 1, my_panels);
+  };
+
+  const double fma_per_cycle = 2.0 * tiles.lanes;
+  constexpr double kBytesPerCycle = 8;  // from L3
+  double best = -1;
+  int best_tiles = 1;
+  for (int parts = 1; parts <= threads; ++parts) {
+    if (threads % parts != 0) continue;
+    const std::int64_t my_tiles = ceil_div(p.tiles, parts);
+    const std::int64_t my_panels = ceil_div(p.panels, threads / parts);
+    choose_blocks(my_tiles, my_panels);
+    const double t = static_cast<double>(my_tiles), k = static_cast<double>(channels);
+    const double n = static_cast<double>(my_panels * tiles.nr),
+                 pos = static_cast<double>(positions);
+    const double blocks = std::ceil(t / static_cast<double>(p.block_tiles));
+    // Few rows a tile leave the broadcast's ports idle.
+    const double rows = std::ceil(t / blocks / static_cast<double>(mr)) * blocks;
+    const double gemm =
+        pos * std::max(t, rows * static_cast<double>(mr) * 0.6) * k * n / fma_per_cycle;
+    const double weights = pos * k * n * 4.0 * blocks / kBytesPerCycle;
+    const double lanes = tiles.lanes;
+    const double transforms = t * (k / lanes * pos * 5.0 + n / lanes * pos * 4.0);
+    const double cycles = std::max(gemm, weights) + 0.3 * std::min(gemm, weights) + transforms;
+    if (best < 0 || cycles < best) {
+      best = cycles;
+      best_tiles = parts;
+    }
+  }
+  p.tile_parts = best_tiles;
+  p.panel_parts = threads / best_tiles;
+  choose_blocks(ceil_div(p.tiles, p.tile_parts), ceil_div(p.panels, p.panel_parts));
+  p.cycles = best;
+  return p;
+}
+
+}  // namespace
+
+Winograd::Winograd(const Conv2dParams& params, int tile, const float* weight)
+    : params_(params),
+      m_(tile),
+      t_(tile + 2),
+      tiles_(&tile_kernels()),
+      kernels_(&winograd_kernels()) {
+  const std::int64_t channels = params.in_channels, outputs = params.out_channels;
+  const std::int64_t positions = t_ * t_;
+  const double (*g)[3] = m_ == 2 ? kG2 : kG4;
+  position_floats_ = Panels::floats(*tiles_, channels, outputs);
+  weights_ = AlignedBuffer(positions * position_floats_);
+
+  // A panel of columns at a time: U of its rows of weights, (position, column, channel), then
+  // packed.
+  const std::int64_t nr = tiles_->nr;
+  const std::int64_t panels = ceil_div(outputs, nr);
+  AlignedBuffer scratch(get_num_threads() * positions * nr * channels);
+  const std::int64_t parts = std::min<std::int64_t>(get_num_threads(), panels);
+  parallel_team(static_cast<int>(parts), [&](int part) {
+    float* u = scratch.data() + part * positions * nr * channels;
+    const Range mine = split(panels, parts, part);
+    for (std::int64_t p = mine.begin; p < mine.end; ++p) {
+      const std::int64_t columns = std::min(nr, outputs - p * nr);
+      for (std::int64_t j = 0; j < columns; ++j) {
+        for (std::int64_t c = 0; c < channels; ++c) {
+          const float* w = weight + ((p * nr + j) * channels + c) * 9;
+          double half[6][3];
+          for (int y = 0; y < t_; ++y) {
+            for (int x = 0; x < 3; ++x) {
+              half[y][x] = g[y][0] * w[x] + g[y][1] * w[3 + x] + g[y][2] * w[6 + x];
+            }
+          }
+          for (int y = 0; y < t_; ++y) {
+            for (int x = 0; x < t_; ++x) {
+              u[((y * t_ + x) * nr + j) * channels + c] = static_cast<float>(
+                  half[y][0] * g[x][0] + half[y][1] * g[x][1] + half[y][2] * g[x][2]);
+            }
+          }
+        }
+      }
+      for (std::int64_t position = 0; position < positions; ++position) {
+        tiles_->pack(u + position * nr * channels, 1, channels, channels, columns,
+                     weights_.data() + position * position_floats_ + p * nr * channels);
+      }
+    }
+  });
+}
+
+bool Winograd::supports(const Conv2dParams& p) {
+  return p.kernel_h == 3 && p.kernel_w == 3 && p.stride_h == 1 && p.stride_w == 1 &&
+         p.dilation_h == 1 && p.dilation_w == 1 && p.groups == 1;
+}
+
+double Winograd::cost(const Conv2dParams& params, int tile, std::int64_t batch, PictureSize in,
+                      int threads) {
+  return make_plan(params, tile, tile_kernels(), batch, in, threads).cycles;
+}
+
+void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, PictureSize in,
+                   const Epilogue& epilogue, float* out, std::int64_t out_pixel) const {
+  const std::int64_t channels = params_.in_channels, outputs = params_.out_channels;
+  const std::int64_t positions = t_ * t_, nr = tiles_->nr;
+  const PictureSize size = conv2d_output_size(params_, batch, in);
+  if (batch == 0 || size.h == 0 || size.w == 0) return;
+  const double work =
+      static_cast<double>(batch * size.h * size.w) * static_cast<double>(channels * outputs) * 4;
+  const int threads =
+      static_cast<int>(std::clamp<double>(work / kMinWorkPerThread, 1, get_num_threads()));
+  const Plan p = make_plan(params_, m_, *tiles_, batch, in, threads);
+  const int kernel = m_ == 2 ? 0 : 1;
+
+  const std::int64_t v_floats = positions * p.block_tiles * p.v_row;
+  const std::int64_t m_columns = p.block_panels * nr;
+  const std::int64_t m_floats = positions * p.block_tiles * m_columns;
+  const std::int64_t part_floats = round_up(v_floats + m_floats + channels, 1024) + 64;
+  const int parts = p.tile_parts * p.panel_parts;
+  Scratch scratch(parts * part_floats);
+  Scratch tile_memory(parts * p.block_tiles *
+                      static_cast<std::int64_t>(sizeof(Tile) / sizeof(float)));
+
+  parallel_team(parts, [&](int part) {
+    const Range my_tiles = split(p.tiles, p.tile_parts, part / p.panel_parts);
+    const Range my_panels = split(p.panels, p.panel_parts, part % p.panel_parts);
+    if (my_tiles.size() == 0 || my_panels.size() == 0) return;
+    float* v = scratch.data() + part * part_floats;
+    float* m = v + v_floats;
+    float* zeros = m + m_floats;
+    std::fill_n(zeros, channels, 0.0f);
+    Tile* rows = reinterpret_cast<Tile*>(tile_memory.data()) + part * p.block_tiles;
+
+    const std::int64_t blocks = ceil_div(my_tiles.size(), p.block_tiles);
+    for (std::int64_t b = 0; b < blocks; ++b) {
+      Range block = split(my_tiles.size(), blocks, b);
+      block = {my_tiles.begin + block.begin, my_tiles.begin + block.end};
+      const std::int64_t count = block.size();
+
+      for (std::int64_t i = 0; i < count; ++i) {
+        const std::int64_t tile = block.begin + i;
+        const std::int64_t image = tile / (p.tiles_h * p.tiles_w);
+        const std::int64_t in_tile = tile % (p.tiles_h * p.tiles_w);
+        const std::int64_t y0 = in_tile / p.tiles_w * m_ - params_.pad_top;
+        const std::int64_t x0 = in_tile % p.tiles_w * m_ - params_.pad_left;
+        const float* pixels[kMaxPositions];
+        for (std::int64_t y = 0; y < t_; ++y) {
+          const bool line = y0 + y >= 0 && y0 + y < in.h;
+          const float* from = x + ((image * in.h + y0 + y) * in.w + x0) * x_pixel;
+          for (std::int64_t j = 0; j < t_; ++j) {
+            pixels[y * t_ + j] = line && x0 + j >= 0 && x0 + j < in.w ? from + j * x_pixel : zeros;
+          }
+        }
+        kernels_->input[kernel](pixels, channels, v + i * p.v_row, count * p.v_row);
+      }
+
+      const std::int64_t row_tiles = ceil_div(count, tiles_->mr);
+      for (std::int64_t panel = my_panels.begin; panel < my_panels.end; panel += p.block_panels) {
+        const std::int64_t end = std::min(panel + p.block_panels, my_panels.end);
+        const std::int64_t first = panel * nr;
+        const std::int64_t columns = std::min(end * nr, outputs) - first;
+        for (std::int64_t i = 0; i < row_tiles; ++i) {
+          const Range r = split(count, row_tiles, i);
+          const std::int64_t second = r.begin + (r.size() + 1) / 2;
+          rows[i] = {{r.begin * p.v_row, second * p.v_row},
+                     {r.begin * m_columns, second * m_columns},
+                     r.size()};
+        }
+        const Run run = {0, channels};
+        TileJob job;
+        job.tiles = rows;
+        job.n_tiles = row_tiles;
+        job.runs = &run;
+        job.n_runs = 1;
+        job.a_row = p.v_row;
+        job.a_step = 1;
+        job.panel_stride = channels * nr;
+        job.k_begin = 0;
+        job.n_begin = 0;
+        job.n_end = columns;
+        job.c_row = m_columns;
+        job.alpha = 1;
+        job.beta = 0;
+        job.bias = nullptr;
+        job.residual = nullptr;
+        job.activation = {};
+        job.stream = false;
+        for (std::int64_t position = 0; position < positions; ++position) {
+          job.a = v + position * count * p.v_row;
+          job.b = weights_.data() + position * position_floats_ + panel * job.panel_stride;
+          job.c = m + position * count * m_columns;
+          tiles_->by_row(job);
+        }
+
+        WinogradOutput o;
+        o.m_stride = count * m_columns;
+        o.columns = columns;
+        o.bias = epilogue.bias == nullptr ? nullptr : epilogue.bias + first;
+        o.activation = epilogue.activation;
+        o.out_pixel = out_pixel;
+        o.out_row = size.w * out_pixel;
+        for (std::int64_t i = 0; i < count; ++i) {
+          const std::int64_t tile = block.begin + i;
+          const std::int64_t image = tile / (p.tiles_h * p.tiles_w);
+          const std::int64_t in_tile = tile % (p.tiles_h * p.tiles_w);
+          const std::int64_t y = in_tile / p.tiles_w * m_, x_out = in_tile % p.tiles_w * m_;
+          const std::int64_t at = ((image * size.h + y) * size.w + x_out) * out_pixel + first;
+          o.m = m + i * m_columns;
+          o.out = out + at;
+          o.residual = epilogue.residual == nullptr ? nullptr : epilogue.residual + at;
+          o.height = std::min<std::int64_t>(m_, size.h - y);
+          o.width = std::min<std::int64_t>(m_, size.w - x_out);
+          kernels_->output[kernel](o);
+        }
+      }
+    }
+  });
+}
+
+}  // namespace fastconv

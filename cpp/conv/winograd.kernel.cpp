@@ -1,0 +1,135 @@
+#include "conv/winograd.hpp"
+
+#include "simd/activation.hpp"
+#include "simd/simd.hpp"
+
+namespace fastconv {
+namespace FASTCONV_ISA {
+namespace {
+
+constexpr float kRoot2 = 1.41421356237309505f;
+constexpr float kRootHalf = 0.70710678118654752f;
+
+// One line of B^T d.
+FASTCONV_INLINE void input_line(const vf (&d)[4], vf (&t)[4]) {
+  t[0] = d[0] - d[2];
+  t[1] = d[1] + d[2];
+  t[2] = d[2] - d[1];
+  t[3] = d[1] - d[3];
+}
+
+FASTCONV_INLINE void input_line(const vf (&d)[6], vf (&t)[6]) {
+  const vf root2 = set1(kRoot2), root_half = set1(kRootHalf);
+  const vf even_a = fma(d[2], set1(-2.0f), d[4]);
+  const vf odd_a = fma(d[1], -root2, d[3] * root_half);
+  const vf even_b = fma(d[2], set1(-0.5f), d[4]);
+  const vf odd_b = fma(d[1], -root_half, d[3] * root2);
+  t[0] = fma(d[2], set1(-2.5f), d[0] + d[4]);
+  t[1] = even_a + odd_a;
+  t[2] = even_a - odd_a;
+  t[3] = even_b + odd_b;
+  t[4] = even_b - odd_b;
+  t[5] = fma(d[3], set1(-2.5f), d[1] + d[5]);
+}
+
+// One line of A^T m.
+FASTCONV_INLINE void output_line(const vf (&m)[4], vf (&y)[2]) {
+  y[0] = m[0] + m[1] + m[2];
+  y[1] = m[1] - m[2] - m[3];
+}
+
+FASTCONV_INLINE void output_line(const vf (&m)[6], vf (&y)[4]) {
+  const vf root2 = set1(kRoot2), root_half = set1(kRootHalf);
+  const vf sum_a = m[1] + m[2], difference_a = m[1] - m[2];
+  const vf sum_b = m[3] + m[4], difference_b = m[3] - m[4];
+  y[0] = m[0] + sum_a + sum_b;
+  y[1] = fma(difference_a, root_half, difference_b * root2);
+  y[2] = fma(sum_a, set1(0.5f), sum_b + sum_b);
+  // Cubes: sqrt(1/2)^3 and sqrt(2)^3.
+  y[3] = fma(difference_a, set1(0.5f * kRootHalf), fma(difference_b, set1(2.0f * kRoot2), m[5]));
+}
+
+template <int T, bool WHOLE>
+FASTCONV_INLINE void input_block(const float* const* pixels, std::int64_t c, std::int64_t lanes,
+                                 float* v, std::int64_t v_stride) {
+  vf half[T][T];  // B^T d
+#pragma GCC unroll 6
+  for (int x = 0; x < T; ++x) {
+    vf d[T], t[T];
+#pragma GCC unroll 6
+    for (int y = 0; y < T; ++y) {
+      const float* p = pixels[y * T + x] + c;
+      d[y] = WHOLE ? load(p) : load_first(p, lanes);
+    }
+    input_line(d, t);
+#pragma GCC unroll 6
+    for (int y = 0; y < T; ++y) half[y][x] = t[y];
+  }
+#pragma GCC unroll 6
+  for (int y = 0; y < T; ++y) {
+    vf t[T];
+    input_line(half[y], t);
+#pragma GCC unroll 6
+    for (int x = 0; x < T; ++x) {
+      float* p = v + (y * T + x) * v_stride + c;
+      WHOLE ? store(p, t[x]) : store_first(p, t[x], lanes);
+    }
+  }
+}
+
+template <int T>
+void input(const float* const* pixels, std::int64_t channels, float* v, std::int64_t v_stride) {
+  std::int64_t c = 0;
+  for (; c + W <= channels; c += W) input_block<T, true>(pixels, c, W, v, v_stride);
+  if (c < channels) input_block<T, false>(pixels, c, channels - c, v, v_stride);
+}
+
+template <int M, bool WHOLE>
+FASTCONV_INLINE void output_block(const WinogradOutput& job, std::int64_t c, std::int64_t lanes) {
+  constexpr int T = M + 2;
+  vf half[M][T];  // A^T M
+#pragma GCC unroll 6
+  for (int x = 0; x < T; ++x) {
+    vf m[T], y[M];
+#pragma GCC unroll 6
+    for (int i = 0; i < T; ++i) {
+      const float* p = job.m + (i * T + x) * job.m_stride + c;
+      m[i] = WHOLE ? load(p) : load_first(p, lanes);
+    }
+    output_line(m, y);
+#pragma GCC unroll 4
+    for (int i = 0; i < M; ++i) half[i][x] = y[i];
+  }
+  const auto read = [&](const float* p) { return WHOLE ? load(p) : load_first(p, lanes); };
+  const vf bias = job.bias == nullptr ? zero() : read(job.bias + c);
+#pragma GCC unroll 4
+  for (int i = 0; i < M; ++i) {
+    if (i >= job.height) break;
+    vf y[M];
+    output_line(half[i], y);
+#pragma GCC unroll 4
+    for (int j = 0; j < M; ++j) {
+      if (j >= job.width) break;
+      const std::int64_t at = i * job.out_row + j * job.out_pixel + c;
+      vf value = y[j] + bias;
+      if (job.residual != nullptr) value = value + read(job.residual + at);
+      value = activate(value, job.activation);
+      WHOLE ? store(job.out + at, value) : store_first(job.out + at, value, lanes);
+    }
+  }
+}
+
+template <int M>
+void output(const WinogradOutput& job) {
+  std::int64_t c = 0;
+  for (; c + W <= job.columns; c += W) output_block<M, true>(job, c, W);
+  if (c < job.columns) output_block<M, false>(job, c, job.columns - c);
+}
+
+}  // namespace
+
+extern const WinogradKernels winograd_kernels_table;
+const WinogradKernels winograd_kernels_table = {{input<4>, input<6>}, {output<2>, output<4>}};
+
+}  // namespace FASTCONV_ISA
+}  // namespace fastconv

@@ -1,0 +1,223 @@
+"""The command line: what it prints, what it writes, and one line for every mistake."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("click", reason="the command line needs click")
+pytest.importorskip("fastconv._core", reason="fastconv is not built")
+
+from click.testing import CliRunner, Result
+
+import fastconv
+from fastconv.cli import main
+from fastconv.cli.group import commands
+from fastconv.cli.race import race
+from fastconv.data import mnist, write_idx
+from fastconv.models import lenet5
+from fastconv.train import evaluate
+
+
+@pytest.fixture(autouse=True)
+def same_thread_count() -> Iterator[None]:
+    before = fastconv.get_num_threads()
+    yield
+    fastconv.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def few_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the first 500 and 200 digits of the sample."""
+    folder = tmp_path_factory.mktemp("mnist")
+    for split, name, count in (("train", "train", 500), ("test", "t10k", 200)):
+        images, labels = mnist(split=split)
+        pixels = np.rint(images[:count, 0] * 255).astype(np.uint8)
+        write_idx(folder / f"{name}-images-idx3-ubyte.gz", pixels)
+        write_idx(folder / f"{name}-labels-idx1-ubyte.gz", labels[:count].astype(np.uint8))
+    return folder
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(commands, [str(argument) for argument in arguments])
+
+
+def succeed(*arguments: object) -> str:
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def fail(*arguments: object) -> str:
+    """Run what must fail; return the one line that says why."""
+    result = run(*arguments)
+    assert result.exit_code != 0
+    assert isinstance(result.exception, SystemExit)  # no traceback
+    (line,) = [line for line in result.output.splitlines() if line.startswith("Error: ")]
+    assert result.output.endswith(line + "\n")
+    return line
+
+
+def test_info() -> None:
+    rows = dict(re.split(r"  +", line, maxsplit=1) for line in succeed("info").splitlines())
+    assert rows["version"] == fastconv.__version__
+    assert rows["instruction set"].startswith(f"{fastconv.get_isa()} (available: ")
+    assert rows["threads"] == str(fastconv.get_num_threads())
+    assert rows["NumPy"] == np.__version__
+    assert {"build", "Python"} <= rows.keys()
+
+
+def test_version_and_help() -> None:
+    assert succeed("--version") == f"fastconv {fastconv.__version__}\n"
+    for name in ("info", "summary", "train", "demo"):
+        assert name in succeed("--help")
+        assert "Usage:" in succeed(name, "-h")
+
+
+def test_summary() -> None:
+    out = succeed("summary", "lenet5")
+    assert "(28 - 5 + 2*2)/1 + 1 = 28" in out
+    assert "61,706" in out
+
+
+def test_summary_variants_and_shapes() -> None:
+    assert "96x55x55" in succeed("summary", "alexnet")
+    assert "64x55x55" in succeed("summary", "alexnet", "--variant", "torchvision")
+    assert "input 2x3x64x64" in succeed("summary", "resnet18", "--shape", "2,3,64,64")
+    assert "input 1x3x64x96" in succeed("summary", "resnet18", "--shape", "3x64x96")
+    assert "vgg" in succeed("summary", "vgg11", "--variant", "default").lower()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rule"),
+    [
+        (["lenet6"], r"no such network: 'lenet6'; choose from .*lenet5.*resnet152"),
+        (["lenet5", "--variant", "x"], r"no variant 'x'; choose from modern, paper"),
+        (["lenet5", "--shape", "1,a"], r"'1,a' must be sizes"),
+        (["lenet5", "--shape", "1,0,5"], r"must be sizes"),
+        (["lenet5", "--shape", "1,99999999999999999999,5"], r"must be sizes"),
+        (["lenet5", "--shape", "1,3,3"], r"conv2d: .*"),
+        ([], r"Missing argument 'MODEL'"),
+    ],
+)
+def test_summary_mistakes(arguments: list[str], rule: str) -> None:
+    assert re.search(rule, fail("summary", *arguments))
+
+
+def test_train(tmp_path: Path, few_digits: Path) -> None:
+    weights = tmp_path / "weights.npz"
+    out = succeed(
+        *("train", "lenet5", "--data", few_digits, "--epochs", 4, "--batch-size", 16, "--lr", 0.05),
+        *("--seed", 3, "--threads", 1, "--save", weights),
+    )
+    lines = out.splitlines()
+    assert lines[0] == "lenet5: 500 digits to learn from, 200 to test on"
+    assert [line[:9] for line in lines[1:5]] == [f"epoch {n}/4" for n in range(1, 5)]
+    assert lines[5].startswith("128 steps in ")
+    assert lines[6] == f"weights saved as {weights}"
+    (accuracy,) = re.fullmatch(r"test accuracy (\d+\.\d\d) %", lines[7]).groups()  # type: ignore[union-attr]
+    assert fastconv.get_num_threads() == 1
+    net = lenet5()
+    with np.load(weights) as arrays:
+        net.load_state_dict(arrays)
+    measured = evaluate(net, mnist(few_digits, "test"))
+    assert f"{100 * measured:.2f}" == accuracy
+    assert measured > 0.3  # chance is a tenth
+
+
+def test_train_on_the_sample_repeats_itself() -> None:
+    arguments = ("train", "lenet5", "--epochs", 2, "--batch-size", 500)
+    first, second = (succeed(*arguments, "--seed", 5).splitlines() for _ in range(2))
+    assert first[0] == "lenet5: 5,000 digits to learn from, 1,000 to test on"
+    assert first[1:3] == second[1:3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rule"),
+    [
+        (["resnet50"], r"no such network of digits: 'resnet50'; choose from lenet5"),
+        (["lenet5", "--epochs", "0"], r"--epochs"),
+        (["lenet5", "--batch-size", "x"], r"--batch-size"),
+        (["lenet5", "--lr", "0"], r"--lr"),
+        (["lenet5", "--threads", "0"], r"--threads"),
+        (["lenet5", "--save", "weights.h5"], r"'weights.h5' must end in .npz"),
+        (["lenet5", "--save", "absent/weights.npz"], r"there is no folder absent"),
+        (["lenet5", "--data", "absent"], r"mnist: .*train-images-idx3-ubyte.*folder=absent"),
+        (["lenet5", "--lr", "1e9", "--epochs", "1"], r"fit: the loss must stay finite"),
+    ],
+)
+def test_train_mistakes(
+    arguments: list[str], rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert re.search(rule, fail("train", *arguments))
+
+
+def test_damaged_data_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(b"\x00\x00\x08\x03\x00")
+    assert "ends too early" in fail("train", "lenet5", "--data", tmp_path)
+
+
+def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib", reason="the demo draws")
+    module = importlib.import_module("fastconv.cli.demo")
+    monkeypatch.setattr(module, "_EPOCHS", 1)
+    monkeypatch.setattr(module, "_NETWORKS", {"LeNet-5": "lenet5"})
+    monkeypatch.setattr(importlib.import_module("fastconv.cli.race"), "_BUDGET", 0.01)
+    picture = tmp_path / "demo.png"
+    out = succeed("demo", "--output", picture)
+    assert re.search(r"^test accuracy \d+\.\d\d % on 1,000 other digits, after ", out, re.M)
+    assert f"picture saved as {picture}\n" in out
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+    assert re.search(r"^LeNet-5 +1x28x28 +10 +61,706 +\d+\.\d ms +\d+ ms +\d+\.\dx$", out, re.M)
+    head, row = (
+        next(line for line in out.splitlines() if line.startswith(start))
+        for start in ("network", "LeNet-5  ")
+    )
+    assert len(head) == len(row)
+
+
+def test_demo_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "must end in .png" in fail("demo", "--output", tmp_path / "demo.txt")
+    assert "there is no folder" in fail("demo", "--output", tmp_path / "absent" / "demo.png")
+    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert "pip install 'fastconv[plots]'" in fail("demo", "--output", tmp_path / "demo.png")
+
+
+def test_race_compares_the_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    module: Any = importlib.import_module("fastconv.cli.race")
+    monkeypatch.setattr(module, "_BUDGET", 0.0)
+    result = race("lenet5")
+    assert result.output_shape == (10,)
+    assert result.parameters == 61_706
+    assert min(result.seconds, result.twin_seconds) > 0
+    monkeypatch.setattr(module, "_TOLERANCE", -1.0)
+    with pytest.raises(ValueError, match=r"race: .* \(network=lenet5, error="):
+        race("lenet5")
+
+
+def test_unknown_command() -> None:
+    assert "No such command 'trian'" in fail("trian")
+
+
+def test_without_click(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "click", None)
+    with pytest.raises(SystemExit, match=r"pip install 'fastconv\[cli\]'"):
+        main()
+
+
+def test_entry_point(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["fastconv", "info"])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 0
+    assert fastconv.get_isa() in capsys.readouterr().out

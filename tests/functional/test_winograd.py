@@ -1,0 +1,98 @@
+"""Winograd's convolutions against the twin, and the choice among algorithms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from fastconv import functional as F
+from fastconv import get_num_threads, reference, set_num_threads
+
+pytestmark = pytest.mark.usefixtures("every_isa")
+
+ALGORITHMS = ["winograd2", "winograd4"]
+# How much worse than the sum itself, relative to the largest output.
+ERROR = {"winograd2": 1e-6, "winograd4": 5e-6}
+
+# N, C, H, W, O: below, at and above the tiles of 2 and 4 pixels, of 14 rows and of 16 lanes.
+SIZES = [
+    (1, 3, 8, 8, 5),
+    (2, 17, 9, 11, 33),
+    (1, 64, 14, 14, 70),
+    (3, 20, 7, 7, 40),
+    (1, 5, 3, 3, 16),
+    (1, 1, 1, 1, 1),
+    (1, 1024, 6, 6, 8),
+    (2, 16, 30, 50, 64),
+]
+
+
+def arrays(n: int, c: int, h: int, w: int, o: int) -> tuple[Any, Any, Any]:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((n, c, h, w)).astype(np.float32)
+    weight = (rng.standard_normal((o, c, 3, 3)) / np.sqrt(9 * c)).astype(np.float32)
+    return x, weight, rng.standard_normal(o).astype(np.float32)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("padding", [0, 1, ((2, 0), (1, 3))])
+def test_against_the_twin(algorithm: str, size: Any, padding: Any, thread_counts: int) -> None:
+    x, weight, bias = arrays(*size)
+    if padding == 0 and x.shape[2] < 3:
+        return
+    expected = reference.conv2d(
+        x.astype(np.float64), weight.astype(np.float64), bias.astype(np.float64), padding=padding
+    )
+    y = F.pack_conv2d(weight, bias, padding=padding, algorithm=algorithm)(x)
+    assert y.shape == expected.shape
+    assert np.abs(y - expected).max() <= ERROR[algorithm] * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_epilogue(algorithm: str) -> None:
+    x, weight, bias = arrays(2, 20, 13, 10, 24)
+    residual = np.random.default_rng(1).standard_normal((2, 24, 13, 10)).astype(np.float32)
+    packed = F.pack_conv2d(weight, bias, padding=1, activation="relu", algorithm=algorithm)
+    expected = F.conv2d(x, weight, bias, padding=1, residual=residual, activation="relu")
+    np.testing.assert_allclose(packed(x, residual=residual), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_same_bits_at_any_thread_count_and_in_any_batch(algorithm: str) -> None:
+    x, weight, bias = arrays(5, 40, 15, 15, 70)
+    packed = F.pack_conv2d(weight, bias, padding=1, algorithm=algorithm)
+    before, results = get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            set_num_threads(threads)
+            results.append(packed(x))
+    finally:
+        set_num_threads(before)
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+    for i in range(5):
+        np.testing.assert_array_equal(packed(x[i : i + 1])[0], results[0][i])
+
+
+def test_only_3x3_of_stride_1_has_it() -> None:
+    rng = np.random.default_rng(0)
+    weight = rng.standard_normal((8, 4, 3, 3)).astype(np.float32)
+    assert F.pack_conv2d(weight, algorithm="winograd4").algorithm == "winograd4"
+    assert F.pack_conv2d(weight, stride=2, algorithm="fastest").algorithm == "direct"
+    assert F.pack_conv2d(weight, dilation=2, algorithm="fastest").algorithm == "direct"
+    assert F.pack_conv2d(weight[:, :, :1, :1], algorithm="fastest").algorithm == "direct"
+    assert F.pack_conv2d(weight).algorithm == "direct"
+    with pytest.raises(ValueError, match=r"conv2d: algorithm must be .*\(algorithm=fft\)"):
+        F.pack_conv2d(weight, algorithm="fft")
+    with pytest.raises(ValueError, match=r"conv2d: winograd needs .*stride_h=2"):
+        F.pack_conv2d(weight, stride=2, algorithm="winograd4")
+
+
+def test_a_nan_stays_in_the_tiles_that_see_it() -> None:
+    x, weight, bias = arrays(1, 4, 20, 20, 6)
+    x[0, 2, 1, 1] = np.nan
+    y = F.pack_conv2d(weight, bias, padding=1, algorithm="winograd4")(x)
+    assert np.isnan(y[0, :, :3, :3]).all()
+    assert np.isfinite(y[0, :, 8:, :]).all() and np.isfinite(y[0, :, :, 8:]).all()
