@@ -1,4 +1,4 @@
-"""`python -m benchmarks kernels`: every layer shape, ours against the roof, the twin and the peers."""
+"""Every layer shape, one by one: ours against the roof, the NumPy twin and the peers."""
 
 from __future__ import annotations
 

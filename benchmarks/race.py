@@ -133,15 +133,15 @@ class Race:
                 if ours is None:
                     ours = answer
                 errors[peer.name] = _difference(answer, ours)
-            except (Unsupported, PeerFailed, WrongAnswer) as problem:
+            except (Unsupported, PeerFailed, WrongAnswer) as reason:
                 if peer in (OURS, TWIN):
                     raise
-                left_out[peer.name] = str(problem)
+                left_out[peer.name] = str(reason)
                 process.close()
                 continue
             runners[peer.name] = process
-        for name, problem in left_out.items():
-            print(f"  {name} is left out: {problem}")
+        for name, why in left_out.items():
+            print(f"  {name} is left out: {why}")
         return runners, errors, left_out
 
 

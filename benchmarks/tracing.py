@@ -59,15 +59,23 @@ def trace(name: str) -> Network:
 
 
 def _layer(module: nn.Module, shape: tuple[int, ...]) -> Layer | None:
+    if isinstance(module, nn.Linear):
+        outputs, inputs = module.weight.shape
+        return Linear(inputs, outputs, module.bias is not None)
+    if len(shape) != 4:
+        return None
+    _, channels, height, width = shape
     if isinstance(module, nn.Conv2d):
         return Conv(
-            *shape[1:],
-            filters=module.out_channels,
-            kernel=module.kernel_size,
-            stride=module.stride,
-            padding=module.padding,
-            groups=module.groups,
-            bias=module.bias is not None,
+            channels,
+            height,
+            width,
+            module.out_channels,
+            module.kernel_size,
+            module.stride,
+            module.padding,
+            module.groups,
+            module.bias is not None,
         )
     if isinstance(module, nn.MaxPool2d | nn.AvgPool2d):
         kernel, stride, padding = (
@@ -75,14 +83,13 @@ def _layer(module: nn.Module, shape: tuple[int, ...]) -> Layer | None:
             for name in ("kernel_size", "stride", "padding")
         )
         kind = MaxPool if isinstance(module, nn.MaxPool2d) else AvgPool
-        return kind(*shape[1:], kernel, stride, padding, module.ceil_mode)
+        return kind(channels, height, width, kernel, stride, padding, module.ceil_mode)
     if isinstance(module, nn.AdaptiveAvgPool2d):
-        return AdaptiveAvgPool(*shape[1:], pair("trace", "output_size", module.output_size, 1))
+        output = pair("trace", "output_size", module.output_size, 1)
+        return AdaptiveAvgPool(channels, height, width, output)
     if isinstance(module, nn.LocalResponseNorm):
-        return LocalResponseNorm(*shape[1:], module.size, module.alpha, module.beta, module.k)
-    if isinstance(module, nn.Linear):
-        outputs, inputs = module.weight.shape
-        return Linear(inputs, outputs, module.bias is not None)
+        constants = (module.size, module.alpha, module.beta, module.k)
+        return LocalResponseNorm(channels, height, width, *constants)
     return None
 
 

@@ -35,17 +35,16 @@ class PeerProcess:
 
     def __init__(self, peer: type[Peer], threads: int) -> None:
         self.peer = peer
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115
         self._pipe, theirs = Pipe()
         environment = dict(os.environ)
         environment.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
         paths = [str(_ROOT), *filter(None, [environment.get("PYTHONPATH")])]
         environment["PYTHONPATH"] = os.pathsep.join(paths)
-        descriptor = theirs.fileno()
+        arguments = [peer.name, str(threads), str(theirs.fileno())]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", f"{__package__}.worker", peer.name, str(threads)]
-            + [str(descriptor)],
-            pass_fds=[descriptor],
+            [sys.executable, "-m", f"{__package__}.worker", *arguments],
+            pass_fds=[theirs.fileno()],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=self._log,

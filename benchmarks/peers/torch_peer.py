@@ -144,7 +144,8 @@ class TorchInductor(TorchEager):
 
     def optimize(self, module: Any, x: Any) -> Callable[[Any], Any]:
         torch: Any = import_module("torch")
-        import_module("torch._inductor.config").freezing = True
+        inductor: Any = import_module("torch._inductor.config")
+        inductor.freezing = True
         torch._dynamo.reset()
         forward: Callable[[Any], Any] = torch.compile(module)
         return forward

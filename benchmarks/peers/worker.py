@@ -14,11 +14,13 @@ from typing import Any
 from ..timing import repeat
 from . import OURS, PEERS, TWIN
 from .export_peer import ExportNcnn, ExportOnnx
-from .interface import Prepared, Unsupported
+from .interface import Peer, Prepared, Unsupported
 
 __all__ = ["main"]
 
-_KINDS = {kind.name: kind for kind in (OURS, TWIN, *PEERS, ExportOnnx, ExportNcnn)}
+_KINDS: dict[str, type[Peer]] = {
+    kind.name: kind for kind in (OURS, TWIN, *PEERS, ExportOnnx, ExportNcnn)
+}
 
 
 def main(name: str, threads: int, descriptor: int) -> None:

@@ -214,7 +214,7 @@ def test_initialisation() -> None:
     assert 0.99 * bound < np.abs(net.fc.weight.data).max() <= bound * (1 + 1e-6)
 
     net = models.lenet5(variant="paper")
-    assert 0.09 < np.abs(net.conv1.weight.data).max() <= 2.4 / 25 * (1 + 1e-6)
+    assert 0.16 < np.abs(net.conv1.weight.data).max() <= np.sqrt(6 / (25 + 150)) * (1 + 1e-6)
 
 
 @pytest.mark.parametrize(

@@ -232,7 +232,7 @@ def pack_conv2d(
     """Packs a convolution's weights: `pack_conv2d(weight, ...)(x)` is `conv2d(x, weight, ...)`.
 
     algorithm: "direct"; "winograd2" or "winograd4", for 3x3 kernels of stride 1, with 2.25 and 4
-    times fewer products, errors of up to about 1e-6 and 5e-6 of the largest output, and NaNs that
+    times fewer products, errors of up to about 2e-6 and 5e-6 of the largest output, and NaNs that
     reach their whole tile; "fastest" chooses one by estimate for pictures of input_shape
     (N, C, H, W).
 
