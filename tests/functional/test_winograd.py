@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from fastconv import functional as F
 from fastconv import get_num_threads, reference, set_num_threads
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import fastconv
 import numpy as np
 import pytest
+
+import fastconv
 from fastconv import models, nn, no_grad, use_backend
 
 NETWORKS: list[tuple[str, dict[str, Any]]] = [
