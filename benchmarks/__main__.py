@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
 
     kernels = commands.add_parser("kernels", help="every layer shape of the networks, one by one")
     _common(kernels, _NETWORKS, "1,16")
+    _files(kernels)
     kernels.add_argument("--ops", default=_KERNEL_OPS, help=f"default {_KERNEL_OPS}; conv-backward")
     kernels.add_argument(
         "--check",
@@ -56,10 +57,12 @@ def _parser() -> argparse.ArgumentParser:
 
     networks = commands.add_parser("networks", help="whole networks in inference")
     _common(networks, _NETWORKS, "1,16")
+    _files(networks)
     networks.set_defaults(run=_run_networks)
 
     training = commands.add_parser("training", help="training steps of whole networks")
     _common(training, "lenet5", None)
+    _files(training)
     training.set_defaults(run=_run_training)
 
     everything = commands.add_parser("all", help="kernels, networks, then LeNet-5's training")
@@ -84,6 +87,9 @@ def _common(parser: argparse.ArgumentParser, networks: str, batches: str | None)
         "--peers", default="", help="all, torch, or names: torch-eager, onnxruntime, ncnn, ..."
     )
     parser.add_argument("--quick", action="store_true", help="short turns: a smoke test")
+
+
+def _files(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="default benchmarks/results/")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="default: beside the JSON file")
 

@@ -97,8 +97,9 @@ def _empty(shape: tuple[int, ...]) -> Array:
     n, c, h, w = shape
     memory = np.empty(n * c * h * w + 16, np.float32)
     start = -(memory.ctypes.data // 4) % 16
-    aligned: Array = memory[start : start + n * c * h * w]
-    return aligned.reshape(n, h, w, c).transpose(0, 3, 1, 2)
+    aligned = memory[start : start + n * c * h * w].reshape(n, h, w, c)
+    view: Array = aligned.transpose(0, 3, 1, 2)
+    return view
 
 
 def _by_picture(

@@ -21,10 +21,8 @@ from .peers.process import PeerFailed, PeerProcess
 from .report import Table, number
 from .timing import Budget, PeakMeter, Sample, alternate, repeat
 
-__all__ = ["DEFAULT_NETWORKS", "OPS", "Kernels", "Row", "failures"]
+__all__ = ["OPS", "Kernels", "Row", "failures"]
 
-# ResNet-152 has the shapes of ResNet-50, more often.
-DEFAULT_NETWORKS = ("lenet5", "alexnet", "vgg16", "googlenet", "resnet18", "resnet50")
 OPS: dict[str, tuple[str, ...]] = {
     "conv": ("conv",),
     "pool": ("max-pool", "avg-pool", "adaptive-avg-pool"),

@@ -74,13 +74,13 @@ def _kernels(content: dict[str, Any]) -> Figure:
     ]
     handles.append(Patch(color="#cccccc", label="pale: under 50 MFLOP"))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
-    for line, place in zip(lines, figure.add_gridspec(len(lines) or 1, 1), strict=False):
-        room = max(_BARS_IN_ROW - sum(_bars(panel) for panel in line), 0)
+    grid = figure.add_gridspec(max(len(lines), 1), 1)
+    for i, line in enumerate(lines):
+        room = max(_BARS_IN_ROW - sum(map(_bars, line)), 0)
         widths = [*map(_bars, line), *([room] if room else [])]
-        for panel, spot in zip(
-            line, place.subgridspec(1, len(widths), width_ratios=widths), strict=False
-        ):
-            _panel(figure.add_subplot(spot), panel, batches)
+        spots = grid[i].subgridspec(1, len(widths), width_ratios=widths)
+        for j, panel in enumerate(line):
+            _draw_panel(figure.add_subplot(spots[j]), panel, batches)
     return figure
 
 
@@ -111,7 +111,7 @@ def _key(row: dict[str, Any]) -> tuple[str, str]:
     return row["name"], row["shape"]
 
 
-def _panel(axes: Axes, panel: _Panel, all_batches: list[int]) -> None:
+def _draw_panel(axes: Axes, panel: _Panel, all_batches: list[int]) -> None:
     title, rows = panel
     keys = list(dict.fromkeys(_key(row) for row in rows))
     places = {key: place for place, key in enumerate(keys)}
@@ -137,7 +137,12 @@ def _panel(axes: Axes, panel: _Panel, all_batches: list[int]) -> None:
 
 
 def _short(name: str) -> str:
-    return name.removeprefix("inception").removesuffix(".conv").replace(".branch", ".b")
+    return (
+        name.removeprefix("inception")
+        .removesuffix(".conv")
+        .replace(".branch", ".b")
+        .replace("downsample.0", "down")
+    )
 
 
 # Networks: a panel for each batch size, a group of bars for each network.

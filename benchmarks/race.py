@@ -22,7 +22,7 @@ from .report import Table, number
 from .timing import Budget, PeakMeter, Sample, alternate
 from .tracing import trace
 
-__all__ = ["Race", "Result", "summary"]
+__all__ = ["Race", "Result", "difference", "summary"]
 
 # Largest difference of answers over the largest value; what competitors differ by in rounding.
 _TOLERANCE = 2e-3
@@ -132,7 +132,7 @@ class Race:
                 answer = process.prepare(workload)
                 if ours is None:
                     ours = answer
-                errors[peer.name] = _difference(answer, ours)
+                errors[peer.name] = difference(answer, ours)
             except (Unsupported, PeerFailed, WrongAnswer) as reason:
                 if peer in (OURS, TWIN):
                     raise
@@ -145,7 +145,7 @@ class Race:
         return runners, errors, left_out
 
 
-def _difference(answer: np.ndarray, ours: np.ndarray) -> float:
+def difference(answer: np.ndarray, ours: np.ndarray) -> float:
     """The largest difference over the largest value; raises WrongAnswer if it is too large."""
     ours = ours[: len(answer)]  # the twin answers for a slice
     if answer.shape != ours.shape:

@@ -38,10 +38,11 @@ def trained_like(name: str, variant: str, seed: int = 0) -> Any:
     rng = np.random.default_rng(seed)
     net = build(name, variant)
     norms = []
+    module: Any
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             _fill(rng, module.weight.data, (2 / module.weight.data[0].size) ** 0.5)
-        elif isinstance(module, nn.BatchNorm2d):
+        elif isinstance(module, nn.BatchNorm2d) and module.weight is not None:
             norms.append(module)
             module.weight.data[...] = rng.uniform(0.5, 1.0, module.weight.shape)
         if getattr(module, "bias", None) is not None:

@@ -18,9 +18,8 @@ from .interface import Peer, Prepared, Unsupported
 
 __all__ = ["main"]
 
-_KINDS: dict[str, type[Peer]] = {
-    kind.name: kind for kind in (OURS, TWIN, *PEERS, ExportOnnx, ExportNcnn)
-}
+_ALL: tuple[type[Peer], ...] = (OURS, TWIN, *PEERS, ExportOnnx, ExportNcnn)
+_KINDS = {kind.name: kind for kind in _ALL}
 
 
 def main(name: str, threads: int, descriptor: int) -> None:

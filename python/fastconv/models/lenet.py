@@ -61,8 +61,9 @@ def lenet5(num_classes: int = 10, variant: str = "modern") -> LeNet5:
 
     LeCun et al. 1998, "Gradient-based learning applied to document recognition", input
     (N, 1, 28, 28). "modern" has ReLU and maximum pooling, "paper" tanh and average pooling, with
-    the initialisation of Glorot and Bengio 2010. Both deviate from the paper: every map of conv2 sees all of pool1,
-    pooling has no weights, tanh is not scaled, and the output is linear, for softmax and
-    cross-entropy, where the paper has radial basis functions. Raises ValueError for other variants.
+    the initialisation of Glorot and Bengio 2010. Both deviate from the paper: every map of conv2
+    sees all of pool1, pooling has no weights, tanh is not scaled, and the output is linear, for
+    softmax and cross-entropy, where the paper has radial basis functions. Raises ValueError for
+    other variants.
     """
     return LeNet5(num_classes, variant)
