@@ -63,15 +63,20 @@ void bind_gemm(py::module_& m) {
       py::arg("x"), py::arg("sums"));
 
   py::class_<PackedLinear>(m, "PackedLinear")
-      .def(py::init(
-               [](const py::array& weight, const py::object& bias, const py::object& activation) {
-                 const auto w = input<float>("linear", "weight", weight, 2);
-                 const float* b = optional_vector("linear", "bias", bias, w[0]);
-                 const Activation f = to_activation("linear", activation);
-                 py::gil_scoped_release release;
-                 return PackedLinear(w.data, b, w[0], w[1], f);
-               }),
-           py::arg("weight"), py::arg("bias"), py::arg("activation"))
+      .def(py::init([](const py::array& weight, const py::object& bias,
+                       const py::object& activation, const std::string& weights) {
+             const auto w = input<float>("linear", "weight", weight, 2);
+             const float* b = optional_vector("linear", "bias", bias, w[0]);
+             const Activation f = to_activation("linear", activation);
+             if (weights != "fp32" && weights != "bf16") {
+               throw py::value_error("linear: weights must be fp32 or bf16 (weights=" + weights +
+                                     ")");
+             }
+             const auto type = weights == "bf16" ? WeightType::bf16 : WeightType::fp32;
+             py::gil_scoped_release release;
+             return PackedLinear(w.data, b, w[0], w[1], f, type);
+           }),
+           py::arg("weight"), py::arg("bias"), py::arg("activation"), py::arg("weights") = "fp32")
       .def_property_readonly("in_features", &PackedLinear::in_features)
       .def_property_readonly("out_features", &PackedLinear::out_features)
       .def(

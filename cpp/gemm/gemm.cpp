@@ -51,15 +51,19 @@ void apply_epilogue(const Epilogue& epilogue, std::int64_t rows, std::int64_t be
   }
 }
 
+// f(begin, end) over columns of the result, four at a time, on all threads.
+template <class F>
+void each_stretch(std::int64_t m, std::int64_t n, std::int64_t k, const F& f) {
+  const std::int64_t grain = std::max<std::int64_t>(4, 100'000 / std::max<std::int64_t>(1, k * m));
+  parallel_for(ceil_div(n, 4), ceil_div(grain, 4),
+               [&](std::int64_t begin, std::int64_t end) { f(begin * 4, std::min(end * 4, n)); });
+}
+
 // out = x * w^T for a few rows of x: streams w once, in place.
 void few_rows(const GemmShape& s, const float* x, const float* w, float* out,
               const Epilogue& epilogue) {
   const TileKernels& kernels = tile_kernels();
-  const std::int64_t grain =
-      std::max<std::int64_t>(4, 100'000 / std::max<std::int64_t>(1, s.k * s.m));
-  parallel_for(ceil_div(s.n, 4), ceil_div(grain, 4), [&](std::int64_t begin, std::int64_t end) {
-    begin *= 4;
-    end = std::min(end * 4, s.n);
+  each_stretch(s.m, s.n, s.k, [&](std::int64_t begin, std::int64_t end) {
     kernels.dot(x, s.lda, s.m, w, s.ldb, s.k, begin, end, out, s.ldc);
     apply_epilogue(epilogue, s.m, begin, end, out, s.ldc);
   });
@@ -117,24 +121,50 @@ void gemm(const GemmShape& s, float alpha, const float* a, const float* b, float
   g.run();
 }
 
+namespace {
+
+// Nearest bfloat16, ties to even; NaN stays NaN.
+std::uint16_t to_bf16(float value) {
+  std::uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<std::uint16_t>((bits >> 16) | 0x40u);
+  return static_cast<std::uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
+}  // namespace
+
 struct PackedLinear::Impl {
   AlignedBuffer weight, bias;
-  Panels panels;
+  Panels panels;  // its data is null where weights are bf16
   Activation activation;
+
+  const std::uint16_t* bf16() const {
+    return reinterpret_cast<const std::uint16_t*>(weight.data());
+  }
 };
 
 PackedLinear::PackedLinear(const float* weight, const float* bias, std::int64_t out_features,
-                           std::int64_t in_features, Activation activation)
+                           std::int64_t in_features, Activation activation, WeightType type)
     : impl_(new Impl) {
   if (out_features < 0 || in_features < 0) {
     fail("linear", "sizes must not be negative",
          {{"out_features", out_features}, {"in_features", in_features}});
   }
-  checked_mul("linear", checked_mul("linear", out_features, in_features), 4);
+  const std::int64_t size = checked_mul("linear", out_features, in_features);
+  checked_mul("linear", size, 4);
   const TileKernels& kernels = tile_kernels();
-  impl_->weight = AlignedBuffer(Panels::floats(kernels, in_features, out_features));
-  impl_->panels = {&kernels, impl_->weight.data(), in_features, out_features};
-  impl_->panels.pack(weight, 1, in_features);
+  if (type == WeightType::bf16) {
+    impl_->weight = AlignedBuffer(ceil_div(size, 2));
+    impl_->panels = {&kernels, nullptr, in_features, out_features};
+    auto* to = reinterpret_cast<std::uint16_t*>(impl_->weight.data());
+    parallel_for(size, 65536, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) to[i] = to_bf16(weight[i]);
+    });
+  } else {
+    impl_->weight = AlignedBuffer(Panels::floats(kernels, in_features, out_features));
+    impl_->panels = {&kernels, impl_->weight.data(), in_features, out_features};
+    impl_->panels.pack(weight, 1, in_features);
+  }
   if (bias != nullptr) {
     impl_->bias = AlignedBuffer(out_features);
     std::copy_n(bias, out_features, impl_->bias.data());
@@ -148,9 +178,19 @@ PackedLinear& PackedLinear::operator=(PackedLinear&&) noexcept = default;
 
 void PackedLinear::run(const float* x, std::int64_t rows, float* out) const {
   if (rows < 0) fail("linear", "rows must not be negative", {{"rows", rows}});
-  ImplicitGemm g = rows_times_panels(rows, x, in_features(), impl_->panels, out, out_features());
-  g.bias = impl_->bias.data();
-  g.activation = impl_->activation;
+  const Panels& panels = impl_->panels;
+  const Epilogue epilogue = {impl_->bias.data(), nullptr, impl_->activation};
+  if (panels.data == nullptr && panels.k > 0) {
+    each_stretch(rows, panels.n, panels.k, [&](std::int64_t begin, std::int64_t end) {
+      panels.kernels->dot_bf16(x, panels.k, rows, impl_->bf16(), panels.k, panels.k, begin, end,
+                               out, panels.n);
+      apply_epilogue(epilogue, rows, begin, end, out, panels.n);
+    });
+    return;
+  }
+  ImplicitGemm g = rows_times_panels(rows, x, panels.k, panels, out, panels.n);
+  g.bias = epilogue.bias;
+  g.activation = epilogue.activation;
   g.run();
 }
 

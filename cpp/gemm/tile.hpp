@@ -95,6 +95,10 @@ struct TileKernels {
   void (*dot)(const float* x, std::int64_t ldx, std::int64_t m, const float* w, std::int64_t ldw,
               std::int64_t k, std::int64_t n_begin, std::int64_t n_end, float* out,
               std::int64_t ldout);
+  // The same with w in bfloat16: the upper halves of floats.
+  void (*dot_bf16)(const float* x, std::int64_t ldx, std::int64_t m, const std::uint16_t* w,
+                   std::int64_t ldw, std::int64_t k, std::int64_t n_begin, std::int64_t n_end,
+                   float* out, std::int64_t ldout);
 };
 
 FASTCONV_DECLARE_KERNELS(TileKernels, tile_kernels)

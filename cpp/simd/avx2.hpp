@@ -30,6 +30,12 @@ FASTCONV_INLINE void store_first(float* p, vf v, std::int64_t n) {
   _mm256_maskstore_ps(p, first_lanes(n), v);
 }
 
+// bfloat16, the upper halves of floats, widened.
+FASTCONV_INLINE vf load_bf16(const std::uint16_t* p) {
+  const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
+}
+
 // Past the caches; p on a vector boundary. stream_end() before other threads may read it.
 FASTCONV_INLINE void stream(float* p, vf v) { _mm256_stream_ps(p, v); }
 FASTCONV_INLINE void stream_end() { _mm_sfence(); }

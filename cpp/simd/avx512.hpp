@@ -29,6 +29,12 @@ FASTCONV_INLINE void store_first(float* p, vf v, std::int64_t n) {
   _mm512_mask_storeu_ps(p, first_lanes(n), v);
 }
 
+// bfloat16, the upper halves of floats, widened.
+FASTCONV_INLINE vf load_bf16(const std::uint16_t* p) {
+  const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+
 // Past the caches; p on a vector boundary. stream_end() before other threads may read it.
 FASTCONV_INLINE void stream(float* p, vf v) { _mm512_stream_ps(p, v); }
 FASTCONV_INLINE void stream_end() { _mm_sfence(); }

@@ -30,6 +30,12 @@ FASTCONV_INLINE void store_first(float* p, vf v, std::int64_t n) {
   for (int i = 0; i < n; ++i) p[i] = v[i];
 }
 
+// bfloat16, the upper halves of floats, widened.
+FASTCONV_INLINE vf load_bf16(const std::uint16_t* p) {
+  const vint bits = {p[0] << 16, p[1] << 16, p[2] << 16, p[3] << 16};
+  return (vf)bits;
+}
+
 FASTCONV_INLINE void stream(float* p, vf v) { __builtin_memcpy(p, &v, sizeof v); }
 FASTCONV_INLINE void stream_end() {}
 

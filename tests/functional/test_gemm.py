@@ -211,3 +211,22 @@ def test_beta_zero_never_reads_c() -> None:
 def test_errors(error: type[Exception], message: str, call: object) -> None:
     with pytest.raises(error, match=message):
         call()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("m, n, k", [(1, 10, 84), (2, 7, 33), (5, 64, 100), (40, 9, 17), (0, 3, 4)])
+def test_bf16_weights_are_rounded_and_nothing_else(m: int, n: int, k: int) -> None:
+    x, weight, bias = array(m, k), array(n, k, seed=1), array(n, seed=2)
+    bits = weight.view(np.uint32)
+    rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) & np.uint32(0xFFFF0000)
+    expected = F.linear(x, rounded.view(np.float32), bias, "relu")
+    ours = F.pack_linear(weight, bias, "relu", weights="bf16")(x)
+    np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_bf16_keeps_nan_and_infinity() -> None:
+    weight = np.array([[np.nan], [np.inf], [-np.inf], [3e38]], np.float32)
+    y = F.pack_linear(weight, weights="bf16")(np.ones((1, 1), np.float32))
+    np.testing.assert_array_equal(np.isnan(y), [[True, False, False, False]])
+    assert y[0, 1] == np.inf and y[0, 2] == -np.inf and np.isfinite(y[0, 3])
+    with pytest.raises(ValueError, match=r"linear: weights must be fp32 or bf16 \(weights=fp16\)"):
+        F.pack_linear(weight, weights="fp16")

@@ -145,10 +145,16 @@ def linear_backward_bias(grad_output: Array) -> Array:
 class PackedLinear:
     """A fully connected layer's weights, packed once for many runs; see `pack_linear`."""
 
-    def __init__(self, weight: Array, bias: Array | None = None, activation: Any = None) -> None:
+    def __init__(
+        self,
+        weight: Array,
+        bias: Array | None = None,
+        activation: Any = None,
+        weights: str = "fp32",
+    ) -> None:
         _arrays.check("linear", "weight", weight, 2)
         bias = _optional("linear", "bias", bias, (weight.shape[0],))
-        self._core = _core.PackedLinear(np.ascontiguousarray(weight), bias, activation)
+        self._core = _core.PackedLinear(np.ascontiguousarray(weight), bias, activation, weights)
 
     def __call__(self, x: Array) -> Array:
         """x (..., in_features) -> (..., out_features)."""
@@ -163,6 +169,12 @@ class PackedLinear:
         return out.reshape(*x.shape[:-1], self._core.out_features)
 
 
-def pack_linear(weight: Array, bias: Array | None = None, activation: Any = None) -> PackedLinear:
-    """Packs weights for many runs: `pack_linear(weight, bias)(x)` is `linear(x, weight, bias)`."""
-    return PackedLinear(weight, bias, activation)
+def pack_linear(
+    weight: Array, bias: Array | None = None, activation: Any = None, weights: str = "fp32"
+) -> PackedLinear:
+    """Packs weights for many runs: `pack_linear(weight, bias)(x)` is `linear(x, weight, bias)`.
+
+    weights "bf16" keeps them in bfloat16 (8 significant bits: relative errors of up to 2**-9 a
+    weight) and multiplies in float32; small batches then wait for half the memory.
+    """
+    return PackedLinear(weight, bias, activation, weights)
