@@ -1,17 +1,16 @@
 #include "core/threads.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <fstream>
 #include <string>
 
 #include "core/error.hpp"
+#include "core/team.hpp"
 
 #if defined(_OPENMP)
 #include <omp.h>
-#endif
-#if defined(__linux__)
-#include <pthread.h>
 #endif
 #if defined(__SSE__)
 #include <xmmintrin.h>
@@ -35,14 +34,6 @@ class FlushDenormals {
 };
 
 std::atomic<int> g_threads{0};  // 0: follow OpenMP
-
-// OpenMP's team does not survive a fork: its threads stay in the parent, and the child would wait
-// for them. A forked child therefore works on the calling thread.
-std::atomic<bool> g_forked{false};
-
-#if defined(__linux__) && defined(_OPENMP)
-const int g_at_fork = pthread_atfork(nullptr, nullptr, [] { g_forked = true; });
-#endif
 
 #if defined(_OPENMP)
 // CPUs that the container may use (cgroup v2, then v1), rounded up; a large number if unlimited.
@@ -80,7 +71,6 @@ bool has_openmp() {
 }
 
 int get_num_threads() {
-  if (g_forked.load(std::memory_order_relaxed) || !has_openmp()) return 1;
   const int threads = g_threads.load(std::memory_order_relaxed);
   return threads > 0 ? threads : default_threads();
 }
@@ -91,22 +81,17 @@ void set_num_threads(int threads) {
 }
 
 void run_team(int members, void (*body)(void*, int), void* context) {
-  if (members <= 1) {
-    FlushDenormals flush;
-    for (int i = 0; i < members; ++i) body(context, i);
-    return;
-  }
-#if defined(_OPENMP)
-#pragma omp parallel num_threads(members)
-  {
-    FlushDenormals flush;
-    // The team may be smaller than asked for (inside another parallel region, say).
-    for (int i = omp_get_thread_num(); i < members; i += omp_get_num_threads()) body(context, i);
-  }
-#else
-  FlushDenormals flush;
-  for (int i = 0; i < members; ++i) body(context, i);
-#endif
+  struct Work {
+    void (*body)(void*, int);
+    void* context;
+  } work = {body, context};
+  team().run(
+      members,
+      [](void* w, int member) {
+        FlushDenormals flush;
+        static_cast<Work*>(w)->body(static_cast<Work*>(w)->context, member);
+      },
+      &work);
 }
 
 }  // namespace fastconv

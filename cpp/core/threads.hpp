@@ -27,7 +27,7 @@ inline Range split(std::int64_t total, std::int64_t parts, std::int64_t index) {
 inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 inline std::int64_t round_up(std::int64_t a, std::int64_t b) { return ceil_div(a, b) * b; }
 
-// Calls body(context, i) for i in [0, members), each on a thread of its own where there are enough.
+// Calls body(context, i) for i in [0, members), on as many threads as come to help (team.hpp).
 // Denormals are flushed to zero while it runs; the caller's mode is restored. `body` must not
 // throw.
 void run_team(int members, void (*body)(void* context, int member), void* context);
