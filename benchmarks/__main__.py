@@ -29,10 +29,37 @@ def main(arguments: list[str] | None = None) -> int:
 
         fastconv.set_num_threads(options.threads)
     try:
-        status: int = options.run(options)
+        _interpret(options)
     except ValueError as error:
-        parser.exit(2, f"{parser.prog}: {error}\n")
+        parser.error(str(error))
+    status: int = options.run(options)
     return status
+
+
+def _interpret(options: argparse.Namespace) -> None:
+    """Turn lists that came as text into lists; raises ValueError for what cannot be benchmarked."""
+    if options.command in ("kernels", "all"):
+        from .kernels import OPS
+        from .layers import load
+
+        options.ops = _list(options.ops)
+        for op in options.ops:
+            if op not in OPS:
+                raise ValueError(f"ops must be among {', '.join(OPS)} (op={op!r})")
+        for name in _list(options.networks):
+            load(name)
+    if hasattr(options, "networks"):
+        from fastconv import models
+
+        from .peers import choose
+
+        options.networks = _list(options.networks)
+        if options.command != "kernels":
+            for name in options.networks:
+                models.input_shape(name)
+        if options.batch is not None:
+            options.batch = _batches(options.batch)
+        options.peers = choose(options.peers)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -43,6 +70,12 @@ def _parser() -> argparse.ArgumentParser:
     _common(kernels, _NETWORKS, "1,16")
     _files(kernels)
     kernels.add_argument("--ops", default=_KERNEL_OPS, help=f"default {_KERNEL_OPS}; conv-backward")
+    kernels.add_argument(
+        "--algorithm",
+        choices=("direct", "winograd2", "winograd4", "fastest"),
+        default="direct",
+        help="of convolutions that have a choice; shares of the peak always count direct FLOP",
+    )
     kernels.add_argument(
         "--check",
         metavar="SHARE",
@@ -67,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
 
     everything = commands.add_parser("all", help="kernels, networks, then LeNet-5's training")
     _common(everything, _NETWORKS, "1,16")
-    everything.set_defaults(run=_run_all, ops=_KERNEL_OPS, check=None)
+    everything.set_defaults(run=_run_all, ops=_KERNEL_OPS, check=None, algorithm="direct")
 
     shapes = commands.add_parser("shapes", help="write the shape files anew from fastconv.models")
     shapes.set_defaults(run=_run_shapes)
@@ -135,15 +168,9 @@ def _finish(options: argparse.Namespace, command: str, content: dict[str, Any]) 
 
 
 def _run_kernels(options: argparse.Namespace) -> int:
-    from .kernels import OPS, Kernels, failures
-    from .peers import choose
+    from .kernels import Kernels, failures
     from .timing import Budget
 
-    ops, batches = _list(options.ops), _batches(options.batch)
-    for op in ops:
-        if op not in OPS:
-            raise ValueError(f"ops must be among {', '.join(OPS)} (op={op!r})")
-    peers = choose(options.peers)
     machine = _start("kernels")
     print(
         "Convolutions and full layers run through prepared objects (weights packed once), "
@@ -151,10 +178,11 @@ def _run_kernels(options: argparse.Namespace) -> int:
         "first; the twin's time of a batch is that of one picture, scaled, but for full layers."
     )
     budget = Budget(1, 0.01, 0.0, 0.002) if options.quick else Budget()
-    run = Kernels(budget, peers)
-    run.run(_list(options.networks), batches, ops)
+    run = Kernels(budget, options.peers, options.algorithm)
+    run.run(options.networks, options.batch, options.ops)
     content = {
         "machine": machine,
+        "algorithm": options.algorithm,
         "peak_gflops": run.peak.median,
         "rows": [row.as_json() for row in run.rows],
     }
@@ -168,33 +196,31 @@ def _run_kernels(options: argparse.Namespace) -> int:
 
 
 def _run_networks(options: argparse.Namespace) -> int:
-    return _race(
-        options, [(n, b) for n in _list(options.networks) for b in _batches(options.batch)]
-    )
+    return _race(options, [(n, b) for n in options.networks for b in options.batch])
 
 
 def _run_training(options: argparse.Namespace) -> int:
     pairs = []
-    for name in _list(options.networks):
+    for name in options.networks:
         default = [_TRAINING_BATCHES.get(name, _OTHER_BATCH)]
-        pairs += [(name, b) for b in (_batches(options.batch) if options.batch else default)]
+        pairs += [(name, b) for b in options.batch or default]
     return _race(options, pairs, training=True)
 
 
 def _race(
     options: argparse.Namespace, pairs: list[tuple[str, int]], *, training: bool = False
 ) -> int:
-    from .peers import choose
     from .race import Race, summary
     from .timing import Budget
 
     command = "training" if training else "networks"
-    peers = choose(options.peers)
     machine = _start(command)
     print("Each in a process of its own, stopped between its turns; answers compared with ours.")
-    run = Race(Budget(2, 0.01, 0.0, 0.002) if options.quick else Budget(5, 0.4), peers)
+    run = Race(Budget(2, 0.01, 0.0, 0.002) if options.quick else Budget(5, 0.4), options.peers)
     for network, batch in pairs:
         run.run(network, batch, training=training)
+    if not run.results:
+        return 1
     print("", *summary(run.results), sep="\n")
     content = {
         "machine": machine,
@@ -202,12 +228,12 @@ def _race(
         "results": [result.as_json() for result in run.results],
     }
     _finish(options, command, content)
-    return 0
+    return 1 if run.wrong else 0
 
 
 def _run_all(options: argparse.Namespace) -> int:
     status = _run_kernels(options) or _run_networks(options)
-    options.networks, options.batch = "lenet5", None
+    options.networks, options.batch = ["lenet5"], None
     return status or _run_training(options)
 
 

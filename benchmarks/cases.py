@@ -7,7 +7,7 @@ batch from two pictures, whatever the kernel does with the others.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
 from typing import Any
@@ -34,6 +34,9 @@ __all__ = ["Case", "WrongAnswer", "compare", "prepare"]
 _ROUNDINGS = 8  # epsilons that one operation may be off, at the scale of the result
 
 
+_WINOGRAD_SLACK = 4.0  # its transforms lose digits
+
+
 class WrongAnswer(Exception):
     """Two implementations disagree by more than rounding."""
 
@@ -51,10 +54,12 @@ class Case:
     twin_calls: int
     expected: Callable[[], Array]
     length: int
+    algorithm: str = ""
 
     def check(self) -> float:
         """Compare run() with the twin; return the largest error over the largest value."""
-        return compare(self.run(), self.expected(), self.length)
+        slack = _WINOGRAD_SLACK if self.algorithm.startswith("winograd") else 1.0
+        return compare(self.run(), self.expected(), self.length, slack)
 
 
 def compare(actual: Array, expected: Array, length: int, slack: float = 1.0) -> float:
@@ -72,8 +77,8 @@ def compare(actual: Array, expected: Array, length: int, slack: float = 1.0) -> 
     return error
 
 
-def prepare(layer: Layer, batch: int) -> Case:
-    """Make a layer ready to run."""
+def prepare(layer: Layer, batch: int, algorithm: str = "direct") -> Case:
+    """Make a layer ready to run; `algorithm` is that of convolutions that have a choice."""
     arrays = layer_inputs(layer, batch)
     if isinstance(layer, Gemm):
         return _gemm(layer, arrays)
@@ -82,7 +87,7 @@ def prepare(layer: Layer, batch: int) -> Case:
     if isinstance(layer, ConvGradient):
         return _gradient(layer, arrays, batch)
     if isinstance(layer, Conv):
-        return _conv(layer, arrays)
+        return _conv(layer, arrays, algorithm)
     return _map(layer, arrays)
 
 
@@ -113,13 +118,19 @@ def _by_picture(
     return Case(run, partial(twin, x[:1]), len(x), expected, length)
 
 
-def _conv(layer: Conv, arrays: dict[str, Array]) -> Case:
+def _conv(layer: Conv, arrays: dict[str, Array], algorithm: str) -> Case:
     x, weight, bias = arrays["x"], arrays["weight"], arrays.get("bias")
     geometry = (layer.stride, layer.padding, 1, layer.groups)
+    if algorithm.startswith("winograd") and not layer.has_winograd:
+        algorithm = "direct"
+    packed = functional.pack_conv2d(
+        weight, bias, *geometry, algorithm=algorithm, input_shape=x.shape
+    )
     out = _empty((len(x), *layer.out_shape))
     out.fill(np.nan)
-    run = partial(functional.pack_conv2d(weight, bias, *geometry), _channels_last(x), out=out)
-    return _by_picture(run, x, lambda x: reference.conv2d(x, weight, bias, *geometry), layer.length)
+    run = partial(packed, _channels_last(x), out=out)
+    case = _by_picture(run, x, lambda x: reference.conv2d(x, weight, bias, *geometry), layer.length)
+    return replace(case, algorithm=packed.algorithm)
 
 
 def _gradient(layer: ConvGradient, arrays: dict[str, Array], batch: int) -> Case:

@@ -15,11 +15,11 @@ from fastconv import _core
 
 from . import cases, layers
 from .layers import Conv, ConvGradient, Entry, Gemm, Layer, Network
-from .peers import Peer, Unsupported, Workload
+from .peers import OURS, TWIN, Peer, Unsupported, Workload
 from .peers.exporter import Exporter
 from .peers.process import PeerFailed, PeerProcess
 from .report import Table, number
-from .timing import Budget, PeakMeter, Sample, alternate, repeat
+from .timing import Budget, PeakMeter, Sample, Turn, alternate, repeat
 
 __all__ = ["OPS", "Kernels", "Row", "failures"]
 
@@ -31,8 +31,6 @@ OPS: dict[str, tuple[str, ...]] = {
     "lrn": ("lrn",),
     "conv-backward": ("conv-backward",),
 }
-_TWIN = "numpy"
-_OURS = "fastconv"
 _PEER_SLACK = 32.0  # others' Winograd transforms lose more digits than plain sums
 
 
@@ -46,11 +44,12 @@ class Row:
     samples: dict[str, Sample] = field(default_factory=dict)
     peak_gflops: float = 0.0
     error: float = 0.0
+    algorithm: str = ""
     problem: str = ""
 
     @property
     def seconds(self) -> float:
-        return self.samples[_OURS].median
+        return self.samples[OURS.name].median
 
     @property
     def flop(self) -> int:
@@ -68,12 +67,12 @@ class Row:
     @property
     def best_peer(self) -> str | None:
         """The fastest competitor, not counting the twin."""
-        others = set(self.samples) - {_OURS, _TWIN}
+        others = set(self.samples) - {OURS.name, TWIN.name}
         return min(others, key=lambda name: self.samples[name].median, default=None)
 
     @property
     def times_twin(self) -> float:
-        return self.samples[_TWIN].median / self.seconds
+        return self.samples[TWIN.name].median / self.seconds
 
     def as_json(self) -> dict[str, Any]:
         layer = self.entry.layer
@@ -94,6 +93,7 @@ class Row:
             "gb_per_s": layer.bytes(self.batch) / self.seconds / 1e9,
             "times_twin": self.times_twin,
             "error": self.error,
+            "algorithm": self.algorithm,
             "samples": {name: sample.as_json() for name, sample in self.samples.items()},
         }
         return values | ({"gflops": self.gflops, "share": self.share} if self.flop else {})
@@ -104,24 +104,66 @@ def selected(network: Network, ops: Sequence[str]) -> list[Entry]:
     kinds = {kind for op in ops for kind in OPS[op]}
     entries = [entry for entry in network.entries if entry.layer.op in kinds]
     if "conv-backward" in kinds:
-        for number_, entry in enumerate(network.entries):
+        for place, entry in enumerate(network.entries):
             if isinstance(entry.layer, Conv):
                 # Nobody asks for the gradient of a picture.
-                for wrt in ("input", "weight") if number_ else ("weight",):
+                for wrt in ("input", "weight") if place else ("weight",):
                     entries.append(Entry(entry.name, entry.count, ConvGradient(entry.layer, wrt)))
     return entries
+
+
+class _Opponents:
+    """The competitors' processes, which live as long as the benchmark."""
+
+    def __init__(self, peers: Sequence[type[Peer]], stack: ExitStack) -> None:
+        self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        self._exporter = stack.enter_context(Exporter(peers))
+        threads = fastconv.get_num_threads()
+        self._processes = [stack.enter_context(PeerProcess(peer, threads)) for peer in peers]
+        self._said: set[str] = set()
+
+    def turns(self, entry: Entry, batch: int, case: cases.Case) -> dict[str, Turn]:
+        """Those who can run a layer, and whose answer is right, by name; says who does not."""
+        turns: dict[str, Turn] = {}
+        if not self._processes:
+            return turns
+        op = entry.layer.op
+        workload = Workload(batch, self._folder, layer=entry.layer)
+        unusable = self._exporter.prepare(workload)
+        for kind, problem in unusable.items():
+            self._say_once(f"no {kind} file of {op}: {problem}")
+        for process in self._processes:
+            name = process.peer.name
+            if process.peer.file in unusable:
+                continue
+            try:
+                answer = process.prepare(workload)
+                cases.compare(answer, case.run(), case.length, _PEER_SLACK)
+                turns[name] = process.turn
+            except Unsupported as reason:
+                self._say_once(f"{name} leaves out {op}: {reason}")
+            except (PeerFailed, cases.WrongAnswer) as reason:
+                print(f"  {name} is left out of {entry.name}: {reason}")
+        return turns
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            print(f"  {text}")
 
 
 class Kernels:
     """One run of the benchmark; a shape that several networks have is measured once."""
 
-    def __init__(self, budget: Budget, peers: Sequence[type[Peer]]) -> None:
+    def __init__(
+        self, budget: Budget, peers: Sequence[type[Peer]] = (), algorithm: str = "direct"
+    ) -> None:
         self.budget = budget
         self.peers = peers
+        self.algorithm = algorithm
         self.peak = PeakMeter(_core.measure_peak_gflops, budget.peak_seconds)
         self.rows: list[Row] = []
         self._done: dict[tuple[Layer, int], Row] = {}
-        self._said: set[str] = set()
 
     def run(self, networks: Sequence[str], batches: Sequence[int], ops: Sequence[str]) -> None:
         """Measure and print; the rows stay in `rows`."""
@@ -129,10 +171,8 @@ class Kernels:
         if "gemm" in ops:
             loaded.append(layers.load("gemm"))
         with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            threads = fastconv.get_num_threads()
-            exporter = stack.enter_context(Exporter(self.peers))
-            processes = [stack.enter_context(PeerProcess(p, threads)) for p in self.peers]
+            opponents = _Opponents(self.peers, stack)
+            self.peak.read()
             for network in loaded:
                 entries = selected(network, ops)
                 if not entries:
@@ -142,68 +182,36 @@ class Kernels:
                 rows = []
                 for batch in batches if network.name != "gemm" else [1]:
                     for entry in entries:
-                        row = self._measure(network.name, entry, batch, folder, exporter, processes)
+                        row = self._measure(network.name, entry, batch, opponents)
                         print(self._line(table, row), flush=True)
                         rows.append(row)
                 self.rows += rows
                 print(*summary(rows), sep="\n")
 
-    def _measure(
-        self,
-        network: str,
-        entry: Entry,
-        batch: int,
-        folder: Path,
-        exporter: Exporter,
-        processes: Sequence[PeerProcess],
-    ) -> Row:
+    def _measure(self, network: str, entry: Entry, batch: int, opponents: _Opponents) -> Row:
         known = self._done.get((entry.layer, batch))
         if known is not None:
             return replace(known, network=network, entry=entry)
+        row = Row(network, entry, batch)
         try:
-            row = self._race(network, entry, batch, folder, exporter, processes)
+            case = cases.prepare(entry.layer, batch, self.algorithm)
+            row = replace(row, error=case.check(), algorithm=case.algorithm)
         except cases.WrongAnswer as problem:
-            row = Row(network, entry, batch, problem=f"WRONG: {problem}")
+            row = replace(row, problem=f"WRONG: {problem}")
+        else:
+            turns: dict[str, Turn] = {
+                OURS.name: partial(repeat, case.run),
+                **opponents.turns(entry, batch, case),
+                TWIN.name: partial(repeat, case.twin),
+            }
+            seconds = dict.fromkeys(turns, self.budget.seconds)
+            seconds[TWIN.name] = self.budget.twin_seconds
+            before = len(self.peak.readings)
+            samples = alternate(turns, self.budget.rounds, seconds, between=self.peak.read)
+            samples[TWIN.name] = replace(samples[TWIN.name], calls=case.twin_calls)
+            row = replace(row, samples=samples, peak_gflops=self.peak.since(before))
         self._done[entry.layer, batch] = row
         return row
-
-    def _race(
-        self,
-        network: str,
-        entry: Entry,
-        batch: int,
-        folder: Path,
-        exporter: Exporter,
-        processes: Sequence[PeerProcess],
-    ) -> Row:
-        case = cases.prepare(entry.layer, batch)
-        error = case.check()
-        turns: dict[str, Any] = {_OURS: partial(repeat, case.run)}
-        seconds = {_OURS: self.budget.seconds}
-        if processes:
-            workload = Workload(batch, folder, layer=entry.layer)
-            unusable = exporter.prepare(workload)
-            for kind, problem in unusable.items():
-                self._say_once(f"no {kind} file of {entry.layer.op}: {problem}")
-            for process in processes:
-                name = process.peer.name
-                if process.peer.file in unusable:
-                    continue
-                try:
-                    answer = process.prepare(workload)
-                    cases.compare(answer, case.run(), case.length, _PEER_SLACK)
-                except Unsupported as reason:
-                    self._say_once(f"{name} leaves out {entry.layer.op}: {reason}")
-                    continue
-                except (PeerFailed, cases.WrongAnswer) as reason:
-                    print(f"  {name} is left out of {entry.name}: {reason}")
-                    continue
-                turns[name], seconds[name] = process.turn, self.budget.seconds
-        turns[_TWIN], seconds[_TWIN] = partial(repeat, case.twin), self.budget.twin_seconds
-        before = len(self.peak.readings)
-        samples = alternate(turns, self.budget.rounds, seconds, between=self.peak.read)
-        samples[_TWIN] = Sample(samples[_TWIN].rounds, case.twin_calls)
-        return Row(network, entry, batch, samples, self.peak.since(before), error)
 
     def _table(self, entries: Sequence[Entry]) -> Table:
         names = [_name(entry) for entry in entries]
@@ -228,7 +236,7 @@ class Kernels:
         cells.append(number(row.flop / 1e6, 4) if row.flop else "")
         if row.problem:
             return f"{'  '.join(cells)}  {row.problem}"
-        cells += [number(row.seconds * 1e3, 4), f"{row.samples[_OURS].spread:.0%}"]
+        cells += [number(row.seconds * 1e3, 4), f"{row.samples[OURS.name].spread:.0%}"]
         cells += [number(row.gflops), f"{row.share:.1%}"] if row.flop else ["", ""]
         cells.append(number(row.entry.layer.bytes(row.batch) / row.seconds / 1e9))
         cells.append(number(row.times_twin))
@@ -236,12 +244,8 @@ class Kernels:
             best = row.best_peer
             times = number(row.samples[best].median / row.seconds) if best else ""
             cells += [best or "none", times]
-        return table.row(cells)
-
-    def _say_once(self, text: str) -> None:
-        if text not in self._said:
-            self._said.add(text)
-            print(f"  {text}")
+        note = f"  {row.algorithm}" if row.algorithm.startswith("winograd") else ""
+        return table.row(cells) + note
 
 
 def _name(entry: Entry) -> str:
@@ -260,7 +264,7 @@ def summary(rows: Sequence[Row]) -> list[str]:
         flop = sum(row.entry.count * row.flop for row in group)
         at_peak = sum(row.entry.count * row.flop / row.peak_gflops / 1e9 for row in group)
         seconds = sum(row.entry.count * row.seconds for row in group)
-        twin = sum(row.entry.count * row.samples[_TWIN].median for row in group)
+        twin = sum(row.entry.count * row.samples[TWIN.name].median for row in group)
         lines.append(
             f"{op}, batch {batch}: all {seconds * 1e3:.3g} ms, {flop / seconds / 1e9:.0f} GFLOP/s, "
             f"{at_peak / seconds:.0%} of the peak, {twin / seconds:.1f} x the twin; "

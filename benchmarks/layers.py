@@ -90,6 +90,10 @@ class Conv(_Spatial):
         return self.filters, self.channels // self.groups, *self.kernel
 
     @property
+    def has_winograd(self) -> bool:
+        return self.kernel == (3, 3) and self.stride == (1, 1) and self.groups == 1
+
+    @property
     def length(self) -> int:
         """How many products make one output."""
         return self.channels // self.groups * self.kernel[0] * self.kernel[1]

@@ -154,7 +154,7 @@ def _networks(content: dict[str, Any]) -> Figure:
     found = {name for result in results for name in result["samples"]} - {"fastconv"}
     peers = [name for name in _PEER_COLOURS if name in found]
     figure, grid = pyplot.subplots(
-        len(batches), 1, figsize=(12, 1.1 + 3 * len(batches)), squeeze=False, layout="constrained"
+        len(batches), 1, figsize=(16, 1.1 + 3 * len(batches)), squeeze=False, layout="constrained"
     )
     what = "a training step" if content["command"] == "training" else "inference"
     figure.suptitle(_title(content, f"Time of the others over fastconv's, {what}"), fontsize=12)

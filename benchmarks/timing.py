@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Budget", "PeakMeter", "Sample", "alternate", "percentile", "repeat"]
+__all__ = ["Budget", "PeakMeter", "Sample", "Turn", "alternate", "percentile", "repeat"]
 
 Turn = Callable[[float], Sequence[float]]  # seconds to spend -> seconds of each call
 

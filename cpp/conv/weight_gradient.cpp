@@ -172,6 +172,8 @@ void WeightGradient::run_group(std::int64_t group, float* dw, float* panel_memor
     job.a_step = p.stride_w * pixel_stride();
     job.panel_stride = panels.stride();
     job.k_begin = 0;
+    job.k_length = pixels;
+    job.next_b = nullptr;
     job.c = dw;
     job.c_row = ld;
     job.alpha = 1.0f;

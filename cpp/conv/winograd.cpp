@@ -229,6 +229,7 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
         job.a_step = 1;
         job.panel_stride = channels * nr;
         job.k_begin = 0;
+        job.k_length = channels;
         job.n_begin = 0;
         job.n_end = columns;
         job.c_row = m_columns;
@@ -241,6 +242,7 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
         for (std::int64_t position = 0; position < positions; ++position) {
           job.a = v + position * count * p.v_row;
           job.b = weights_.data() + position * position_floats_ + panel * job.panel_stride;
+          job.next_b = position + 1 < positions ? job.b + position_floats_ : nullptr;
           job.c = m + position * count * m_columns;
           tiles_->by_row(job);
         }

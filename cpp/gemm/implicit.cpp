@@ -20,7 +20,7 @@ constexpr std::int64_t kStreamBytes = std::int64_t{64} << 20;
 constexpr std::int64_t kMinWorkPerThread = 200'000;
 
 struct KBlock {
-  std::int64_t k_begin;
+  std::int64_t k_begin, k_length;
   std::vector<Run> runs;
 };
 
@@ -163,14 +163,14 @@ void Plan::block_k() {
       256, static_cast<std::int64_t>(l2_cache_bytes() / sizeof(float) / 4) / kernels.nr);
   const std::int64_t blocks = std::max<std::int64_t>(1, ceil_div(g.b.k, kc_limit));
   const std::int64_t kc = round_up(ceil_div(g.b.k, blocks), kLine);
-  k_blocks.push_back({0, {}});
+  k_blocks.push_back({0, 0, {}});
   std::int64_t k = 0;
   for (const Tap& tap : g.taps) {
     std::int64_t offset = one_tap ? 0
                           : copy  ? (tap.dy - min_dy) * strip_line + (tap.dx - min_dx) * strip_pixel
                                   : tap.dy * g.in_row + tap.dx * g.in_pixel;
     for (std::int64_t left = g.channels; left > 0;) {
-      if (k == k_blocks.back().k_begin + kc) k_blocks.push_back({k, {}});
+      if (k == k_blocks.back().k_begin + kc) k_blocks.push_back({k, 0, {}});
       const std::int64_t length = std::min(left, k_blocks.back().k_begin + kc - k);
       std::vector<Run>& runs = k_blocks.back().runs;
       if (!runs.empty() && runs.back().a + runs.back().length == offset) {
@@ -178,6 +178,7 @@ void Plan::block_k() {
       } else {
         runs.push_back({offset, length});
       }
+      k_blocks.back().k_length += length;
       k += length;
       offset += length;
       left -= length;
@@ -340,6 +341,7 @@ void Plan::work(const Part& part, float* strip, Tile* tiles) const {
   job.panel_stride = g.b.stride();
   job.n_begin = part.panels.begin * kernels.nr;
   job.n_end = std::min(part.panels.end * kernels.nr, g.b.n);
+  job.next_b = nullptr;
   job.c = g.out;
   job.c_row = g.out_pixel;
   job.alpha = g.alpha;
@@ -356,9 +358,11 @@ void Plan::work(const Part& part, float* strip, Tile* tiles) const {
       job.runs = k_blocks[k].runs.data();
       job.n_runs = static_cast<std::int64_t>(k_blocks[k].runs.size());
       job.k_begin = k_blocks[k].k_begin;
+      job.k_length = k_blocks[k].k_length;
       job.beta = first ? g.beta : 1.0f;
       job.bias = last ? g.bias : nullptr;
-      job.residual = last ? g.residual : nullptr;
+      // First, so that the result may take the residual's place.
+      job.residual = first ? g.residual : nullptr;
       job.activation = last ? g.activation : Activation{};
       kernels.by_row(job);
     }

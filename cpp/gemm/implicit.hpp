@@ -38,7 +38,7 @@ struct ImplicitGemm {
 
   float alpha = 1, beta = 0;
   const float* bias = nullptr;
-  const float* residual = nullptr;  // with out's strides
+  const float* residual = nullptr;  // with out's strides; may be out itself
   Activation activation;
 
   void run() const;

@@ -38,10 +38,11 @@ struct TileJob {
   std::int64_t a_row;   // floats between the rows of a group
   std::int64_t a_step;  // floats between successive k; 1 for the by-row kernels
 
-  const float* b;               // the panel that starts at column n_begin
-  std::int64_t panel_stride;    // floats between panels
-  std::int64_t k_begin;         // of this k block in the panels
-  std::int64_t n_begin, n_end;  // columns; n_begin is a multiple of NR, n_end too or the last
+  const float* b;                  // the panel that starts at column n_begin
+  std::int64_t panel_stride;       // floats between panels
+  std::int64_t k_begin, k_length;  // this k block in the panels
+  const float* next_b;             // what comes after the last panel, to be fetched ahead; or null
+  std::int64_t n_begin, n_end;     // columns; n_begin is a multiple of NR, n_end too or the last
 
   float* c;
   std::int64_t c_row;

@@ -105,9 +105,22 @@ FASTCONV_INLINE void finish(const TileJob& job, const Tile& tile, std::int64_t n
   }
 }
 
+// Memory that a tile asks for ahead of time, a stretch with every k: its share of the next panel.
+struct Ahead {
+  const char* p;
+  std::ptrdiff_t step;
+};
+
 template <int ROWS, int VECS>
-void row_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t n) {
+void row_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t n, Ahead ahead) {
   constexpr int kFirst = (ROWS + 1) / 2;
+  if (job.residual != nullptr) {  // needed when k has run
+    each<ROWS, VECS>([&](int i, int v) {
+      const std::int64_t row =
+          i < kFirst ? tile.c[0] + i * job.c_row : tile.c[1] + (i - kFirst) * job.c_row;
+      __builtin_prefetch(job.residual + row + n + v * W);
+    });
+  }
   vf acc[ROWS][VECS];
   each<ROWS, VECS>([&](int i, int v) { acc[i][v] = zero(); });
 
@@ -127,6 +140,8 @@ void row_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t
 #pragma GCC unroll 2
         for (int v = 0; v < VECS; ++v) acc[i][v] = fma(a, bv[v], acc[i][v]);
       }
+      __builtin_prefetch(ahead.p, 0, 2);  // to L2
+      ahead.p += ahead.step;
       b += VECS * W;
       p0 += sizeof(float);
       p1 += sizeof(float);
@@ -136,7 +151,7 @@ void row_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t
 }
 
 template <int ROWS, int VECS>
-void column_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t n) {
+void column_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t n, Ahead) {
   vf acc[ROWS][VECS];
   each<ROWS, VECS>([&](int i, int v) { acc[i][v] = zero(); });
 
@@ -159,7 +174,7 @@ void column_tile(const TileJob& job, const Tile& tile, const float* b, std::int6
   finish<ROWS, VECS>(job, tile, n, acc);
 }
 
-using TileFunction = void (*)(const TileJob&, const Tile&, const float*, std::int64_t);
+using TileFunction = void (*)(const TileJob&, const Tile&, const float*, std::int64_t, Ahead);
 
 // [vectors - 1][rows - 1]
 struct TileTable {
@@ -191,9 +206,17 @@ void run(const TileJob& job, const TileFunction (&functions)[kVecs][MR]) {
     const std::int64_t width = panel_width(job.n_end - n);
     const float* b = panel + job.k_begin * width;
     const TileFunction* by_rows = functions[width / W - 1];
-    for (std::int64_t i = 0; i < job.n_tiles; ++i) {
+
+    // The tiles of this panel fetch the next one while they compute, each its part.
+    const std::int64_t next_width = panel_width(job.n_end - n - NR);
+    const float* next = n + NR < job.n_end ? panel + job.panel_stride + job.k_begin * next_width
+                                           : (job.next_b != nullptr ? job.next_b : b);
+    const std::ptrdiff_t bytes = width * static_cast<std::ptrdiff_t>(sizeof(float));
+    Ahead ahead = {reinterpret_cast<const char*>(next), bytes / job.n_tiles};
+    const std::ptrdiff_t part = ahead.step * job.k_length;
+    for (std::int64_t i = 0; i < job.n_tiles; ++i, ahead.p += part) {
       const Tile& tile = job.tiles[i];
-      by_rows[tile.rows - 1](job, tile, b, n);
+      by_rows[tile.rows - 1](job, tile, b, n, ahead);
     }
   }
   if (job.stream) stream_end();

@@ -2,7 +2,8 @@
 // precision, forward and backward.
 //
 // Pictures are dense (batch, height, width, channels); weights are dense
-// (out_channels, in_channels / groups, kernel_h, kernel_w). No argument may overlap an output.
+// (out_channels, in_channels / groups, kernel_h, kernel_w). Outputs overlap no argument but, where
+// it says so, the residual.
 #pragma once
 
 #include <cstdint>
@@ -45,7 +46,8 @@ class PackedConv2d {
   PackedConv2d(PackedConv2d&&) noexcept;
   PackedConv2d& operator=(PackedConv2d&&) noexcept;
 
-  // out = activation(conv(x) + bias + residual); residual is laid out as out, or null.
+  // out = activation(conv(x) + bias + residual); residual is laid out as out, or null, and may be
+  // out itself.
   void run(const float* x, std::int64_t batch, PictureSize in, const float* residual,
            float* out) const;
 

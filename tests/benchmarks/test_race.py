@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("fastconv._core")
+
+from benchmarks import __main__, race, trained
+from benchmarks.cases import WrongAnswer
+from benchmarks.peers import OURS, PEERS, Peer, Unsupported, Workload, choose
+from benchmarks.peers.process import PeerFailed, PeerProcess
+from benchmarks.race import difference
+from fastconv import models, nn
+
+
+def test_processes_prepare_run_and_report_errors(tmp_path: Path) -> None:
+    trained.write(tmp_path, "lenet5", "modern", 2)
+    workload = Workload(2, tmp_path, network="lenet5", variant="modern")
+    with PeerProcess(OURS, threads=1) as process:
+        answer = process.prepare(workload)
+        net = trained.build("lenet5", "modern").eval()
+        net.load_state_dict(workload.state())
+        np.testing.assert_allclose(answer, net(workload.x()).data, rtol=1e-4, atol=1e-5)
+        times = process.turn(0.01)
+        assert times and all(t > 0 for t in times)
+        with pytest.raises(PeerFailed, match="name must be one of"):
+            process.prepare(Workload(2, tmp_path, network="lenet6", variant="default"))
+        process.prepare(workload)  # and goes on
+
+
+def test_a_process_that_dies_says_why() -> None:
+    class Unknown(Peer):
+        name = "nobody"
+        packages = ()
+
+    with (
+        PeerProcess(Unknown, threads=1) as process,
+        pytest.raises(PeerFailed, match=r"nobody died (.|\n)*KeyError"),
+    ):
+        process.turn(0.01)
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    results = tmp_path / "results.json"
+    arguments = ["networks", "--quick", "--networks", "lenet5", "--batch", "2"]
+    assert __main__.main([*arguments, "--json", str(results)]) == 0
+    assert "1 of 2 pictures, scaled" in capsys.readouterr().out
+    assert results.with_suffix(".png").exists()
+    (result,) = json.loads(results.read_text())["results"]
+    assert result["samples"]["numpy"]["scaled_by"] == 2
+    assert result["errors"]["numpy"] < 1e-4
+    assert result["best_peer"] is None
+    assert 0 < result["share"] < 2
+
+
+def test_training(tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    arguments = ["training", "--quick", "--batch", "4", "--json", str(results)]
+    assert __main__.main(arguments) == 0
+    (result,) = json.loads(results.read_text())["results"]
+    assert result["errors"]["numpy"] < 1e-4  # losses of three steps
+    assert result["training"]
+
+
+def test_a_wrong_network_fails_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(race, "_TOLERANCE", 1e-12)
+    assert __main__.main(["networks", "--quick", "--networks", "lenet5", "--batch", "1"]) == 1
+    assert "WRONG: the NumPy twin disagrees" in capsys.readouterr().out
+
+
+def test_differences() -> None:
+    ours = np.arange(6, dtype=np.float32).reshape(2, 3)
+    assert difference(ours[:1] + np.float32(1e-4), ours) == pytest.approx(5e-5, rel=0.01)
+    for wrong in (ours + 1, ours[:, :2], ours * np.float32(np.nan)):
+        with pytest.raises(WrongAnswer):
+            difference(wrong, ours)
+
+
+def test_peers_are_chosen_by_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for peer in PEERS:
+        monkeypatch.setattr(peer, "packages", ())
+    assert choose("all") == list(PEERS)
+    assert [peer.name for peer in choose("torch,ncnn,torch-jit")] == [
+        "torch-eager",
+        "torch-channels-last",
+        "torch-jit",
+        "torch-inductor",
+        "ncnn",
+    ]
+    monkeypatch.setattr(PEERS[-1], "packages", ("no_such_package",))
+    assert choose("ncnn") == []
+    message = "ncnn is left out: no_such_package not installed (pip install 'fastconv[bench]')\n"
+    assert capsys.readouterr().out == message
+
+
+def test_trained_like_networks_neither_vanish_nor_explode() -> None:
+    net = trained.trained_like("resnet18", "torchvision")
+    x = np.random.default_rng(1).standard_normal((1, 3, 64, 64)).astype(np.float32)
+    assert 0.1 < np.std(net(x).data) < 10
+    assert not any(module.training for module in net.modules())
+
+
+@pytest.mark.parametrize(
+    ("name", "variant"),
+    [("lenet5", "modern"), ("lenet5", "paper"), ("alexnet", "caffe"), ("vgg16", "default")]
+    + [("vgg19", "default"), ("googlenet", "caffe"), ("googlenet", "torchvision")]
+    + [(f"resnet{n}", "torchvision") for n in (18, 34, 50, 101, 152)],
+)
+def test_torchs_networks_have_our_state_dicts(name: str, variant: str) -> None:
+    torch = pytest.importorskip("torch")
+    from benchmarks.peers import torch_networks
+
+    with torch.device("meta"):
+        theirs = torch_networks.build(name, variant).state_dict()
+    options = {} if variant == "default" else {"variant": variant}
+    with nn.init.skip_init():
+        ours = models.get(name, **options).state_dict()
+    shapes = [(key, tuple(value.shape)) for key, value in theirs.items()]
+    assert shapes == [(key, value.shape) for key, value in ours.items()]
+
+
+def test_torch_has_only_what_is_written_down() -> None:
+    pytest.importorskip("torch")
+    from benchmarks.peers import torch_peer
+
+    workload = Workload(1, Path(), network="vgg16_bn", variant="default")
+    with pytest.raises(Unsupported, match="vgg16_bn"):
+        torch_peer.load(workload)
