@@ -28,7 +28,8 @@ struct Array {
 template <class T>
 void check(const char* operation, const char* name, const py::array& array, int rank) {
   const std::string prefix = std::string(operation) + ": " + name;
-  if (!array.dtype().is(py::dtype::of<std::remove_const_t<T>>())) {
+  // Not `is`: an unpickled array has a dtype object of its own.
+  if (!py::isinstance<py::array_t<std::remove_const_t<T>>>(array)) {
     throw py::type_error(prefix + " has the wrong dtype (expected=" +
                          std::string(py::str(py::dtype::of<std::remove_const_t<T>>())) +
                          ", dtype=" + std::string(py::str(array.dtype())) + ")");
@@ -82,5 +83,6 @@ void bind_loss(py::module_& m);
 void bind_random(py::module_& m);
 void bind_elementwise(py::module_& m);
 void bind_layout(py::module_& m);
+void bind_network(py::module_& m);
 
 }  // namespace fastconv::python

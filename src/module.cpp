@@ -15,4 +15,5 @@ PYBIND11_MODULE(_core, m) {
   bind_random(m);
   bind_elementwise(m);
   bind_layout(m);
+  bind_network(m);
 }

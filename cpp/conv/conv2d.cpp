@@ -185,6 +185,10 @@ void run_panels(const Conv2dParams& p, std::int64_t batch, PictureSize in, Pixel
   }
 }
 
+// The choice is made for this many threads whatever their number, so that it, and with it every bit
+// of the result, does not depend on it.
+constexpr int kChoiceThreads = 2;
+
 // The algorithm that takes least time by estimate, of those that the caller allows.
 ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& p, std::int64_t batch,
                      PictureSize in) {
@@ -201,14 +205,14 @@ ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& p, std::int64_t b
   }
   if (wanted != ConvAlgorithm::fastest) return wanted;
   if (!Winograd::supports(p)) return ConvAlgorithm::direct;
-  if (in.h == 0 || in.w == 0) return ConvAlgorithm::winograd4;
+  if (batch < 1 || in.h == 0 || in.w == 0) return ConvAlgorithm::winograd4;
   ImplicitGemm gemm = make_gemm(p, batch, in, p.in_channels, p.out_channels);
   const GroupPanels layout(p);
   gemm.b = layout.group(nullptr, 0);
-  double best = gemm.cost();
+  double best = gemm.cost(kChoiceThreads);
   ConvAlgorithm algorithm = ConvAlgorithm::direct;
   for (int tile : {2, 4}) {
-    const double cost = Winograd::cost(p, tile, batch, in, get_num_threads());
+    const double cost = Winograd::cost(p, tile, batch, in, kChoiceThreads);
     if (cost < best) {
       best = cost;
       algorithm = tile == 2 ? ConvAlgorithm::winograd2 : ConvAlgorithm::winograd4;

@@ -33,7 +33,8 @@ class FlushDenormals {
 #endif
 };
 
-std::atomic<int> g_threads{0};  // 0: follow OpenMP
+std::atomic<int> g_threads{0};   // 0: follow OpenMP
+thread_local int t_threads = 0;  // of a ThreadScope; 0: none
 
 #if defined(_OPENMP)
 // CPUs that the container may use (cgroup v2, then v1), rounded up; a large number if unlimited.
@@ -70,7 +71,14 @@ bool has_openmp() {
 #endif
 }
 
+ThreadScope::ThreadScope(int threads) : before_(t_threads) {
+  if (threads > 0) t_threads = threads;
+}
+
+ThreadScope::~ThreadScope() { t_threads = before_; }
+
 int get_num_threads() {
+  if (t_threads > 0) return t_threads;
   const int threads = g_threads.load(std::memory_order_relaxed);
   return threads > 0 ? threads : default_threads();
 }

@@ -32,6 +32,18 @@ inline std::int64_t round_up(std::int64_t a, std::int64_t b) { return ceil_div(a
 // throw.
 void run_team(int members, void (*body)(void* context, int member), void* context);
 
+// While it lives, calls of this thread use `threads` threads; 0 leaves the count as it is.
+class ThreadScope {
+ public:
+  explicit ThreadScope(int threads);
+  ~ThreadScope();
+  ThreadScope(const ThreadScope&) = delete;
+  ThreadScope& operator=(const ThreadScope&) = delete;
+
+ private:
+  int before_;
+};
+
 // f(member) for every member of a team.
 template <class F>
 void parallel_team(int members, const F& f) {

@@ -28,7 +28,8 @@ struct KBlock {
 // where all output pixels are evenly spaced in memory (`flat`), one tile's worth of them.
 class Plan {
  public:
-  explicit Plan(const ImplicitGemm& problem) : g(problem), kernels(*problem.b.kernels) {
+  Plan(const ImplicitGemm& problem, int most_threads)
+      : g(problem), kernels(*problem.b.kernels), max_threads(most_threads) {
     measure_taps();
     flatten();
     choose_strip();
@@ -77,6 +78,7 @@ class Plan {
 
   ImplicitGemm g;
   const TileKernels& kernels;
+  const int max_threads;
 
   std::int64_t min_dy = 0, max_dy = 0, min_dx = 0, max_dx = 0;
   bool inside = true;  // no tap leaves the picture
@@ -194,7 +196,7 @@ void Plan::divide() {
   const double total = static_cast<double>(units) * static_cast<double>(unit_pixels) *
                        static_cast<double>(g.b.k) * static_cast<double>(g.b.n);
   const int threads =
-      static_cast<int>(std::clamp<double>(total / kMinWorkPerThread, 1.0, get_num_threads()));
+      static_cast<int>(std::clamp<double>(total / kMinWorkPerThread, 1.0, max_threads));
   constexpr double kBytesPerCycle = 8;
   const double fma_per_cycle = 2.0 * kernels.lanes;
 
@@ -387,9 +389,9 @@ void Plan::execute() {
 
 void ImplicitGemm::run() const {
   if (images == 0 || out_h == 0 || out_w == 0 || b.n == 0) return;
-  Plan(*this).execute();
+  Plan(*this, get_num_threads()).execute();
 }
 
-double ImplicitGemm::cost() const { return Plan(*this).cycles; }
+double ImplicitGemm::cost(int threads) const { return Plan(*this, threads).cycles; }
 
 }  // namespace fastconv

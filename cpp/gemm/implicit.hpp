@@ -43,8 +43,8 @@ struct ImplicitGemm {
 
   void run() const;
 
-  // Estimated cycles of run().
-  double cost() const;
+  // Estimated cycles of run() on `threads` threads.
+  double cost(int threads) const;
 };
 
 }  // namespace fastconv

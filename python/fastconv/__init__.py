@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import autograd as autograd
+    from . import compiler as compiler
     from . import data as data
     from . import functional as functional
     from . import models as models
@@ -29,12 +30,14 @@ if TYPE_CHECKING:
     from .autograd import no_grad as no_grad
     from .autograd import tensor as tensor
     from .autograd import use_backend as use_backend
+    from .compiler import compile as compile
     from .random import manual_seed as manual_seed
     from .summary import summary as summary
 
 _SUBMODULES = (
     "autograd",
     "cli",
+    "compiler",
     "data",
     "functional",
     "models",
@@ -52,6 +55,7 @@ _ATTRIBUTES = {
     "tensor": "autograd",
     "no_grad": "autograd",
     "use_backend": "autograd",
+    "compile": "compiler",
     "manual_seed": "random",
     "__version__": "_core",
     "available_isas": "_core",
@@ -67,6 +71,8 @@ __all__ = [
     "autograd",
     "available_isas",
     "build_info",
+    "compile",
+    "compiler",
     "data",
     "functional",
     "get_isa",

@@ -1,0 +1,157 @@
+"""Hand-over to the C++ core: every node becomes a step of a `_core.Network`."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Final
+
+import numpy as np
+
+from .. import _core
+from .graph import Graph, Node, Value
+from .packing import Packer
+from .plan import Plan, is_step
+
+__all__ = ["build", "step_count"]
+
+_ROUNDING: Final = {False: "down", True: "up", "caffe": "caffe"}
+
+
+def build(graph: Graph, plan: Plan, packer: Packer, threads: int) -> _core.Network:
+    """Return the network that runs an optimised graph; `threads` 0 follows the global count."""
+    size = _size(graph.input)
+    network = _core.Network(
+        _core.View("arena", plan.input_offset, size[3], size),
+        graph.input.shape,
+        graph.output.shape,
+        plan.arena_floats,
+        threads,
+    )
+    builder = _Builder(network, plan, packer)
+    for node in filter(is_step, graph.nodes):
+        views = (builder.view(value) for value in (*node.inputs, node.output))
+        getattr(builder, node.op)(node, *views)
+    return network
+
+
+def step_count(node: Node) -> int:
+    """Return how many steps a node takes: one, or one for each input that is copied."""
+    return len(node.inputs) if node.op == "concat" else int(is_step(node))
+
+
+class _Builder:
+    """One method for each kind of step, named like it."""
+
+    def __init__(self, network: _core.Network, plan: Plan, packer: Packer) -> None:
+        self._network = network
+        self._places = plan.places
+        self._packer = packer
+
+    def view(self, value: Value) -> _core.View:
+        place = self._places[value]
+        return _core.View(place.memory, place.offset, place.pixel, _size(value))
+
+    def conv2d(self, node: Node, x: _core.View, *rest: _core.View) -> None:
+        residual = rest[0] if len(rest) > 1 else None
+        self._network.add_conv2d(self._packer.conv2d(node), x, residual, rest[-1])
+
+    def linear(self, node: Node, x: _core.View, y: _core.View) -> None:
+        self._network.add_linear(self._packer.linear(node), x, y)
+
+    def max_pool2d(self, node: Node, x: _core.View, y: _core.View) -> None:
+        self._network.add_max_pool2d(_window(node), x, y)
+
+    def avg_pool2d(self, node: Node, x: _core.View, y: _core.View) -> None:
+        self._network.add_avg_pool2d(_window(node), x, y)
+
+    def adaptive_avg_pool2d(self, node: Node, x: _core.View, y: _core.View) -> None:
+        self._network.add_adaptive_avg_pool2d(x, y)
+
+    def local_response_norm(self, node: Node, x: _core.View, y: _core.View) -> None:
+        constants = (node["size"], node["alpha"], node["beta"], node["k"])
+        self._network.add_local_response_norm(*constants, x, y)
+
+    def affine(self, node: Node, x: _core.View, y: _core.View) -> None:
+        scale, shift = (node[name].astype(np.float32) for name in ("scale", "shift"))
+        self._network.add_affine(scale, shift, node["activation"], x, y)
+
+    def activation(self, node: Node, x: _core.View, y: _core.View) -> None:
+        self._network.add_activation(node["activation"], x, y)
+
+    def sigmoid(self, node: Node, x: _core.View, y: _core.View) -> None:
+        self._network.add_sigmoid(x, y)
+
+    def tanh(self, node: Node, x: _core.View, y: _core.View) -> None:
+        self._network.add_tanh(x, y)
+
+    def prelu(self, node: Node, x: _core.View, y: _core.View) -> None:
+        slopes = node["weight"].astype(np.float32)
+        shape = node.output.shape
+        around = _around(shape, 1) if len(slopes) > 1 else (1, 1, prod(shape))
+        self._network.add_prelu(around, slopes, x, y)
+
+    def add(self, node: Node, a: _core.View, b: _core.View, y: _core.View) -> None:
+        self._network.add_addition(node["activation"], a, b, y)
+
+    def softmax(self, node: Node, x: _core.View, y: _core.View) -> None:
+        self._network.add_softmax(_around(node.output.shape, node["dim"]), False, x, y)
+
+    def log_softmax(self, node: Node, x: _core.View, y: _core.View) -> None:
+        self._network.add_softmax(_around(node.output.shape, node["dim"]), True, x, y)
+
+    def copy(self, node: Node, x: _core.View, y: _core.View) -> None:
+        self._network.add_copy(x, y)
+
+    def concat(self, node: Node, *_: _core.View) -> None:
+        """Copy every input's share of each row; a row is all from the joined axis on."""
+        rows, joined, behind = _around(node.output.shape, node["dim"])
+        to = self._places[node.output]
+        column = 0
+        for value in node.inputs:
+            place = self._places[value]
+            columns = _around(value.shape, node["dim"])[1] * behind
+            size = (rows, 1, 1, columns)
+            self._network.add_copy(
+                _core.View(place.memory, place.offset, columns, size),
+                _core.View(to.memory, to.offset + column, joined * behind, size),
+            )
+            column += columns
+
+    def pad(self, node: Node, x: _core.View, y: _core.View) -> None:
+        (top, bottom), (left, right) = node["padding"]
+        self._network.add_pad((top, bottom, left, right), node["value"], x, y)
+
+    def to_nchw(self, node: Node, x: _core.View, y: _core.View) -> None:
+        self._network.add_to_nchw(x, y)
+
+    def to_nhwc(self, node: Node, x: _core.View, y: _core.View) -> None:
+        self._network.add_to_nhwc(x, y)
+
+
+def _size(value: Value) -> tuple[int, int, int, int]:
+    """Return a shape as (n, h, w, c); all but feature maps are one line of rows."""
+    shape = value.shape
+    if len(shape) == 4:
+        n, c, h, w = shape
+        return n, h, w, c
+    return shape[0], 1, prod(shape[1:-1]), shape[-1]
+
+
+def _around(shape: tuple[int, ...], axis: int) -> tuple[int, int, int]:
+    """Return how many elements lie before, along and behind an axis in memory."""
+    if len(shape) == 4:
+        n, c, h, w = shape
+        shape, axis = (n, h, w, c), (0, 3, 1, 2)[axis]
+    return prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
+
+
+def _window(node: Node) -> _core.PoolWindow:
+    (top, bottom), (left, right) = node["padding"]
+    return _core.PoolWindow(
+        node["kernel"],
+        node["stride"],
+        (top, bottom, left, right),
+        node["dilation"],
+        _ROUNDING[node["ceil_mode"]],
+        node["count_include_pad"] if node.op == "avg_pool2d" else True,
+    )

@@ -1,0 +1,161 @@
+"""The memory plan: where every value lies while the network runs.
+
+Regions that are never needed at the same time share one arena. The largest get their place first,
+each in the smallest gap that holds it among those that live when it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from math import prod
+
+from .graph import Graph, Node, Value
+from .regions import Region, Regions, channels
+
+__all__ = ["Place", "Plan", "is_step", "plan_memory"]
+
+_LINE = 16  # floats in a cache line
+
+# Steps that may write over what they read.
+_IN_PLACE = (
+    "activation",
+    "add",
+    "affine",
+    "local_response_norm",
+    "log_softmax",
+    "prelu",
+    "sigmoid",
+    "softmax",
+    "tanh",
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A view: "arena", "input" or "output", floats before the first pixel, and between pixels."""
+
+    memory: str
+    offset: int
+    pixel: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The place of every value, the arena's size, and where in it a converted input lies."""
+
+    places: dict[Value, Place]
+    arena_floats: int
+    input_offset: int
+
+
+def is_step(node: Node) -> bool:
+    """Whether a node does something when the network runs."""
+    return node.op not in ("alias", "join", "slice")
+
+
+def plan_memory(graph: Graph, *, converts_input: bool) -> Plan:
+    """Return where all lies; `converts_input` gives the input a place in the arena too."""
+    regions = _regions(graph)
+    blocks = _blocks(graph, regions)
+    distinct = list(dict.fromkeys(blocks.values()))
+    wanted = [
+        b for b in distinct if b.memory == "arena" or (b.memory == "input" and converts_input)
+    ]
+    arena = _arrange(wanted)
+    places = {}
+    for value, region in regions.of.items():
+        block = blocks[value]
+        start = region.starts[value] + (block.offset if block.memory == "arena" else 0)
+        places[value] = Place(block.memory, start, region.width)
+    return Plan(places, arena, blocks[graph.input].offset if converts_input else 0)
+
+
+@dataclass(eq=False)
+class _Block:
+    """Memory for one region, or several that follow each other in the same floats."""
+
+    floats: int
+    first: int  # the first step that writes it, and the last that reads it
+    last: int
+    memory: str = "arena"
+    offset: int = 0
+    values: list[Value] = field(default_factory=list)
+
+    def meets(self, other: _Block) -> bool:
+        return self.first <= other.last and other.first <= self.last
+
+
+def _regions(graph: Graph) -> Regions:
+    regions = Regions(graph)
+    for node in graph.nodes:
+        start = node.get("start") or 0
+        for x in node.inputs if node.op in ("join", "slice") else ():
+            inner, outer = (node.output, x) if node.op == "slice" else (x, node.output)
+            fits = regions.nest(inner, outer, start)
+            assert fits, f"{node.layer}: the pass promised that this fits"
+            start += channels(x)
+    return regions
+
+
+def _blocks(graph: Graph, regions: Regions) -> dict[Value, _Block]:
+    by_region: dict[Region, _Block] = {}
+    for value, region in regions.of.items():
+        pixels = prod(value.shape) // channels(value)
+        block = by_region.setdefault(region, _Block(pixels * region.width, len(graph.nodes), -1))
+        block.values.append(value)
+    blocks = {value: by_region[region] for value, region in regions.of.items()}
+    blocks[graph.input].memory = "input"
+    blocks[graph.input].first = -1
+    for step, node in enumerate(graph.nodes):
+        blocks[node.output].first = min(blocks[node.output].first, step)
+        for value in (*node.inputs, node.output):
+            blocks[value].last = max(blocks[value].last, step)
+    blocks[graph.output].last = len(graph.nodes)
+
+    for step, node in enumerate(graph.nodes):
+        if node.op == "alias":
+            _share(blocks, node.inputs[0], node.output)
+        elif node.op in _IN_PLACE:
+            for x in node.inputs:
+                before, after = blocks[x], blocks[node.output]
+                dense = regions.of[x].fills(x) and regions.of[node.output].fills(node.output)
+                free = before.memory == "arena" and before.last == step and after.first == step
+                if dense and free and before is not after:
+                    _share(blocks, x, node.output)
+    output = blocks[graph.output]
+    assert output.memory == "arena", "copy_input sees to this"
+    output.memory = "output"
+    return blocks
+
+
+def _share(blocks: dict[Value, _Block], x: Value, y: Value) -> None:
+    """Put y's block into x's."""
+    into, gone = blocks[x], blocks[y]
+    into.first, into.last = min(into.first, gone.first), max(into.last, gone.last)
+    for value in gone.values:
+        blocks[value] = into
+    into.values += gone.values
+
+
+def _arrange(blocks: Iterable[_Block]) -> int:
+    """Give every block an offset; return the floats of the arena."""
+    placed: list[_Block] = []
+    size = 0
+    for block in sorted(blocks, key=lambda b: (-b.floats, b.first)):
+        floats = _whole_lines(block.floats)
+        best: tuple[int, int] | None = None  # gap, offset
+        end = 0
+        for other in sorted((p for p in placed if p.meets(block)), key=lambda p: p.offset):
+            gap = other.offset - end
+            if gap >= floats and (best is None or gap < best[0]):
+                best = gap, end
+            end = max(end, other.offset + _whole_lines(other.floats))
+        block.offset = end if best is None else best[1]
+        size = max(size, block.offset + floats)
+        placed.append(block)
+    return size
+
+
+def _whole_lines(floats: int) -> int:
+    return -(-floats // _LINE) * _LINE

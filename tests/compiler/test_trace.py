@@ -1,0 +1,145 @@
+"""What tracing records, and what it refuses: errors that name the layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastconv
+from compiler.networks import Apply, check
+from fastconv import models, nn
+from fastconv.autograd import ops
+from fastconv.compiler.trace import trace
+
+
+def test_nodes_carry_layers() -> None:
+    graph = trace(models.get("resnet18"), (1, 3, 64, 64))
+    layers = [node.layer for node in graph.nodes]
+    assert layers[:3] == ["conv1", "bn1", "relu"]
+    assert "layer2.0.downsample.0" in layers
+    assert layers[-1] == "fc"
+    assert graph.input.shape == (1, 3, 64, 64)
+    assert graph.output.shape == (1, 1000)
+
+
+def test_the_network_is_left_as_it_was() -> None:
+    net = models.lenet5()
+    net.conv1.eval()
+    before = {path: dict(vars(module)) for path, module in net.named_modules()}
+    fastconv.compile(net)
+    after = {path: dict(vars(module)) for path, module in net.named_modules()}
+    assert before == after
+    assert net.training and not net.conv1.training
+
+
+def test_control_flow_that_does_not_depend_on_values() -> None:
+    def forward(self: Any, x: Any) -> Any:
+        for _ in range(3 if x.shape[2] > 4 else 1):
+            x = self.conv(x)
+        return x
+
+    net = Apply(forward, conv=nn.Conv2d(2, 2, 3, padding=1))
+    assert len(trace(net, (1, 2, 8, 8)).nodes) == 3
+    assert len(trace(net, (1, 2, 4, 8)).nodes) == 1
+    check(net, (2, 2, 8, 8))
+
+
+@pytest.mark.parametrize(
+    "function", [lambda x: x[:1], lambda x: x.reshape(1, -1), lambda x: x + float(len(x) > 1)]
+)
+def test_what_fits_one_batch_only(function: Callable[[Any], Any]) -> None:
+    compiled = check(Apply(lambda self, x: ops.relu(function(x))), (1, 3, 4, 5))
+    message = (
+        r"compile: x must have the compiled batch; a layer depends on it \(expected=1, batch=2"
+    )
+    with pytest.raises(ValueError, match=message):
+        compiled(np.zeros((2, 3, 4, 5), np.float32))
+
+
+def test_constants_are_computed_at_once() -> None:
+    table = np.linspace(-1, 1, 4, dtype=np.float32).reshape(1, 4, 1, 1)
+    net = Apply(lambda self, x: self.conv(x) + ops.relu(table), conv=nn.Conv2d(3, 4, 1))
+    assert [node.op for node in trace(net, (1, 3, 5, 5)).nodes] == ["conv2d", "affine"]
+    check(net, (1, 3, 5, 5))
+
+
+@pytest.mark.parametrize(
+    "arithmetic",
+    [
+        lambda x: x * 2 + 1,
+        lambda x: 3 - x,
+        lambda x: 2 * x - 0.5,
+        lambda x: -x / 4,
+        lambda x: x + np.arange(3, dtype=np.float32).reshape(3, 1, 1),
+        lambda x: np.arange(1, 4, dtype=np.float32).reshape(1, 3, 1, 1) - x,
+        lambda x: (x - x / 2) + x,
+    ],
+)
+def test_arithmetic(arithmetic: Callable[[Any], Any]) -> None:
+    check(Apply(lambda self, x: arithmetic(x)), (2, 3, 4, 5))
+
+
+CANNOT: list[tuple[Callable[[Any], Any], str]] = [
+    (lambda x: x if x.data.max() > 0 else -x, r"needs the values of its input \(max\)"),
+    (lambda x: x if x.mean() > 0 else -x, r"takes the mean over axes None"),
+    (lambda x: x if bool(x) else -x, r"needs the values of its input \(__bool__\)"),
+    (lambda x: x * float(x.data[0, 0, 0, 0]), r"indexes with \(0, 0, 0, 0\)"),
+    (lambda x: np.maximum(x.data, 0), r"uses np.maximum"),
+    (lambda x: np.concatenate([x.data, x.data]), r"uses np.concatenate"),
+    (lambda x: x.data.T, r"needs the values of its input \(T\)"),
+    (lambda x: x * np.asarray(x).mean(), r"computes with values outside fastconv's operations"),
+    (lambda x: x * x, r"uses np.multiply on two results"),
+    (lambda x: 1 / x, r"divides by a result"),
+    (lambda x: x + np.zeros((4, 8, 8), np.float32), r"a constant that is not one number"),
+    (lambda x: x[:0], r"indexes with slice\(None, 0, None\)"),
+    (lambda x: x[:, :, 1:], r"indexes with"),
+    (lambda x: x.reshape(-1), r"changes the first axis, the batch"),
+    (lambda x: ops.concat([x, x], 0), r"changes the first axis, the batch"),
+    (lambda x: ops.softmax(x, 0), r"takes the softmax over the batch"),
+    (lambda x: ops.conv2d(x, x), r"computes its weight from its input"),
+    (lambda x: ops.linear(x, np.zeros((2, 8), np.float32)), r"a linear layer to other than rows"),
+    (lambda x: ops.batch_norm_training(x)[0], r"normalises by the statistics of its batch"),
+    (lambda x: ops.cross_entropy(x, np.zeros(1, np.int64)), r"uses cross_entropy"),
+]
+
+
+@pytest.mark.parametrize("function, message", CANNOT)
+def test_what_cannot_be_compiled(function: Callable[[Any], Any], message: str) -> None:
+    inner = Apply(lambda self, x: function(self.conv(x)), conv=nn.Conv2d(3, 4, 3, padding=1))
+    net = nn.Sequential(nn.ReLU(), nn.Sequential(inner))
+    with pytest.raises(ValueError, match=rf"^compile: 1\.0 \(Apply\) .*{message}"):
+        fastconv.compile(net, (3, 8, 8))
+    assert net.training
+
+
+def test_layers_that_do_not_fit() -> None:
+    net = nn.Sequential(a=nn.Conv2d(3, 4, 3), b=nn.Sequential(nn.Conv2d(3, 4, 3)))
+    message = r"^compile: b\.0 \(Conv2d\) does not fit its input: conv2d: weight must take the chan"
+    with pytest.raises(ValueError, match=message):
+        fastconv.compile(net, (3, 9, 9))
+    message = r"^compile: conv3 \(Conv2d\) does not fit its input: conv2d: the window must fit"
+    with pytest.raises(ValueError, match=message):
+        fastconv.compile(models.lenet5(), (1, 20, 20))
+    message = r"^compile: conv1 \(Conv2d\) cannot be compiled: weight must be a float32 array"
+    with pytest.raises(TypeError, match=message):
+        fastconv.compile(models.lenet5().astype(np.float64))
+
+
+def test_results_that_are_not_one_tensor() -> None:
+    with pytest.raises(TypeError, match=r"compile: Apply must return one tensor \(type=tuple\)"):
+        fastconv.compile(Apply(lambda self, x: (x, x)), (3, 8, 8))
+    with pytest.raises(ValueError, match=r"compile: the output of Apply does not depend on"):
+        fastconv.compile(Apply(lambda self, x: fastconv.tensor([[1.0]])), (3, 8, 8))
+
+
+def test_errors_of_other_kinds_come_through() -> None:
+    def forward(self: Any, x: Any) -> Any:
+        raise KeyError("mine")
+
+    net = Apply(forward)
+    with pytest.raises(KeyError, match="mine"):
+        fastconv.compile(net, (3, 8, 8))
+    assert net.training
