@@ -29,7 +29,7 @@ def compile(
 
     input_shape: (N, C, H, W), or (C, H, W) for one picture; by default the network's own.
     winograd: allow Winograd's algorithms for 3x3 convolutions, which cost a decimal digit.
-    threads: how many a call may use, unless `set_num_threads` says so for all; None: the default.
+    threads: how many a call may use; None: as many as `get_num_threads` says when it is called.
     weights: "bf16" keeps those of linear layers in bfloat16, half the memory, at relative errors of
     up to 2**-9 a weight; arithmetic stays in float32.
     batch: what other batch sizes than N do, "recompile" (kept for the next time) or "error".
