@@ -1,17 +1,27 @@
 #include "fastconv/runtime.hpp"
 
 #include "arrays.hpp"
-#include "core/memory.hpp"
 #include "fastconv/error.hpp"
+#include "recycler.hpp"
 
 namespace fastconv::python {
 namespace {
 
+// Never deleted: arrays may outlive the module.
+Recycler& recycler() {
+  static Recycler* instance = new Recycler;
+  return *instance;
+}
+
 // Uninitialised floats on a cache line's boundary: whole-vector stores then never split a line,
 // and large results can be written past the caches.
 py::array empty_floats(std::int64_t size) {
-  auto* buffer = new AlignedBuffer(size);
-  const py::capsule owner(buffer, [](void* p) { delete static_cast<AlignedBuffer*>(p); });
+  auto* buffer = new AlignedBuffer(recycler().take(size));
+  const py::capsule owner(buffer, [](void* p) {
+    auto* done = static_cast<AlignedBuffer*>(p);
+    recycler().give(std::move(*done));
+    delete done;
+  });
   return py::array_t<float>(size, buffer->data(), owner);
 }
 

@@ -1,4 +1,4 @@
-"""Ourselves: `fastconv.nn` layers over the C++ kernels."""
+"""Ourselves: compiled networks, and training steps of `fastconv.nn` layers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from ..inputs import Array
 from .interface import Peer, Prepared, Unsupported, Workload
 
-__all__ = ["Fastconv", "network", "training_step"]
+__all__ = ["Fastconv", "compiled", "network", "training_step"]
 
 # A small step: losses of random weights and targets explode with a large one.
 LEARNING_RATE, MOMENTUM = 1e-4, 0.9
@@ -26,12 +26,30 @@ class Fastconv(Peer):
             raise Unsupported("single layers are timed by the command kernels itself")
         if workload.training:
             return training_step(workload)
-        x = fastconv.functional.to_channels_last(workload.x())
-        return network(workload, x)
+        return compiled(workload)
+
+
+def compiled(workload: Workload) -> Prepared:
+    """Inference by `fastconv.compile`, on NCHW memory as the other peers get it."""
+    import fastconv
+
+    from ..trained import build
+
+    net = build(workload.network, workload.variant)
+    net.load_state_dict(workload.state())
+    net.eval()
+    x = workload.x()
+    fast = fastconv.compile(net, x.shape)
+
+    def run() -> Array:
+        return fast(x)
+
+    run()
+    return Prepared(run, run)
 
 
 def network(workload: Workload, x: Array) -> Prepared:
-    """Inference on the backend that is in force."""
+    """Inference layer by layer, on the backend that is in force."""
     from fastconv import no_grad
 
     from ..trained import build
