@@ -116,8 +116,9 @@ def _blocks(graph: Graph, regions: Regions) -> dict[Value, _Block]:
     for step, node in enumerate(graph.nodes):
         if node.op == "alias":
             _share(blocks, node.inputs[0], node.output)
-        elif node.op in _IN_PLACE:
-            for x in node.inputs:
+        elif node.op in _IN_PLACE or node.op == "conv2d":
+            # A convolution reads pixels around the one it writes, but its residual only there.
+            for x in node.inputs[1:] if node.op == "conv2d" else node.inputs:
                 before, after = blocks[x], blocks[node.output]
                 dense = regions.of[x].fills(x) and regions.of[node.output].fills(node.output)
                 free = before.memory == "arena" and before.last == step and after.first == step
