@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
+from compiler.networks import check, graph_of
 from fastconv import models, nn
 from fastconv.compiler.plan import plan_memory
-from networks import check, graph_of
 
 
 def test_a_residual_read_for_the_last_time_gives_its_place_to_the_result() -> None:
@@ -40,7 +41,7 @@ def test_a_residual_that_is_read_again_stays() -> None:
 def test_many_blocks_of_k_keep_the_residual() -> None:
     # 1,200 channels of 3x3 are several blocks of k on any cache.
     net = nn.Sequential(nn.Conv2d(3, 1200, 1), _Residual(1200))
-    check(net, (1, 3, 5, 5), winograd=False)
+    check(net, (1, 3, 5, 5))
 
 
 class _Residual(nn.Module):
