@@ -185,6 +185,13 @@ void run_panels(const Conv2dParams& p, std::int64_t batch, PictureSize in, Pixel
   }
 }
 
+Conv2dParams one_group(Conv2dParams p) {
+  p.in_channels /= p.groups;
+  p.out_channels /= p.groups;
+  p.groups = 1;
+  return p;
+}
+
 // The choice is made for this many threads whatever their number, so that it, and with it every bit
 // of the result, does not depend on it.
 constexpr int kChoiceThreads = 2;
@@ -193,8 +200,9 @@ constexpr int kChoiceThreads = 2;
 ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& p, std::int64_t batch,
                      PictureSize in) {
   const bool winograd = wanted == ConvAlgorithm::winograd2 || wanted == ConvAlgorithm::winograd4;
-  if (winograd && !Winograd::supports(p)) {
-    fail("conv2d", "winograd needs a 3x3 kernel, stride 1, dilation 1 and one group",
+  const bool supported = Winograd::supports(p) && !is_depthwise(p);
+  if (winograd && !supported) {
+    fail("conv2d", "winograd needs a 3x3 kernel of stride 1 and dilation 1 that is not depthwise",
          {{"kernel_h", p.kernel_h},
           {"kernel_w", p.kernel_w},
           {"stride_h", p.stride_h},
@@ -204,7 +212,7 @@ ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& p, std::int64_t b
           {"groups", p.groups}});
   }
   if (wanted != ConvAlgorithm::fastest) return wanted;
-  if (!Winograd::supports(p)) return ConvAlgorithm::direct;
+  if (!supported) return ConvAlgorithm::direct;
   if (batch < 1 || in.h == 0 || in.w == 0) return ConvAlgorithm::winograd4;
   ImplicitGemm gemm = make_gemm(p, batch, in, p.in_channels, p.out_channels);
   const GroupPanels layout(p);
@@ -212,7 +220,7 @@ ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& p, std::int64_t b
   double best = gemm.cost(kChoiceThreads);
   ConvAlgorithm algorithm = ConvAlgorithm::direct;
   for (int tile : {2, 4}) {
-    const double cost = Winograd::cost(p, tile, batch, in, kChoiceThreads);
+    const double cost = Winograd::cost(one_group(p), tile, batch, in, kChoiceThreads);
     if (cost < best) {
       best = cost;
       algorithm = tile == 2 ? ConvAlgorithm::winograd2 : ConvAlgorithm::winograd4;
@@ -229,14 +237,14 @@ struct PackedConv2d::Impl {
   GroupPanels layout;
   ConvAlgorithm algorithm = ConvAlgorithm::direct;
   AlignedBuffer weight, bias;
-  std::unique_ptr<Winograd> winograd;
+  std::vector<Winograd> winograd;  // one a group
   Activation activation;
 };
 
 PackedConv2d::PackedConv2d(const Conv2dParams& p, const float* weight, const float* bias,
                            Activation activation, ConvAlgorithm algorithm, std::int64_t batch,
                            PictureSize in)
-    : impl_(new Impl{p, is_depthwise(p), GroupPanels(p), algorithm, {}, {}, nullptr, activation}) {
+    : impl_(new Impl{p, is_depthwise(p), GroupPanels(p), algorithm, {}, {}, {}, activation}) {
   // The smallest picture that the kernel fits: checks the parameters.
   conv2d_output_size(p, 0,
                      {checked_mul("conv2d", p.dilation_h, p.kernel_h),
@@ -246,8 +254,12 @@ PackedConv2d::PackedConv2d(const Conv2dParams& p, const float* weight, const flo
     impl_->weight = AlignedBuffer(p.out_channels * impl_->layout.k);
     transpose_small(weight, p.out_channels, impl_->layout.k, impl_->weight.data());
   } else if (impl_->algorithm != ConvAlgorithm::direct) {
-    impl_->winograd =
-        std::make_unique<Winograd>(p, impl_->algorithm == ConvAlgorithm::winograd2 ? 2 : 4, weight);
+    const int tile = impl_->algorithm == ConvAlgorithm::winograd2 ? 2 : 4;
+    const Conv2dParams group = one_group(p);
+    for (std::int64_t g = 0; g < p.groups; ++g) {
+      impl_->winograd.emplace_back(group, tile,
+                                   weight + g * group.out_channels * group.in_channels * 9);
+    }
   } else {
     impl_->weight = AlignedBuffer(impl_->layout.floats());
     impl_->layout.pack(p, weight, impl_->weight.data());
@@ -274,8 +286,19 @@ void PackedConv2d::run(const float* x, std::int64_t x_pixel, std::int64_t batch,
                        const float* residual, float* out, std::int64_t out_pixel) const {
   const Epilogue epilogue = {impl_->bias.data(), residual, impl_->activation};
   float* weight = const_cast<float*>(impl_->weight.data());  // read only
-  if (impl_->winograd != nullptr) {
-    impl_->winograd->run(x, x_pixel, batch, in, epilogue, out, out_pixel);
+  if (!impl_->winograd.empty()) {
+    const Conv2dParams group = one_group(impl_->params);
+    const auto from = [](const float* p, std::int64_t offset) {
+      return p == nullptr ? p : p + offset;
+    };
+    std::int64_t g = 0;
+    for (const Winograd& winograd : impl_->winograd) {
+      const std::int64_t first = g * group.out_channels;
+      const Epilogue part = {from(epilogue.bias, first), from(residual, first),
+                             epilogue.activation};
+      winograd.run(x + g * group.in_channels, x_pixel, batch, in, part, out + first, out_pixel);
+      ++g;
+    }
   } else if (impl_->depthwise) {
     run_depthwise(impl_->params, batch, in, {x, x_pixel}, weight, epilogue, {out, out_pixel});
   } else {

@@ -144,7 +144,7 @@ Winograd::Winograd(const Conv2dParams& params, int tile, const float* weight)
 
 bool Winograd::supports(const Conv2dParams& p) {
   return p.kernel_h == 3 && p.kernel_w == 3 && p.stride_h == 1 && p.stride_w == 1 &&
-         p.dilation_h == 1 && p.dilation_w == 1 && p.groups == 1;
+         p.dilation_h == 1 && p.dilation_w == 1;
 }
 
 double Winograd::cost(const Conv2dParams& params, int tile, std::int64_t batch, PictureSize in,

@@ -51,7 +51,7 @@ class Winograd {
   void run(const float* x, std::int64_t x_pixel, std::int64_t batch, PictureSize in,
            const Epilogue& epilogue, float* out, std::int64_t out_pixel) const;
 
-  // Whether these algorithms compute such a convolution.
+  // Whether these algorithms compute such a convolution, group by group.
   static bool supports(const Conv2dParams& params);
 
   // Estimated cycles of a run, for the choice of an algorithm.

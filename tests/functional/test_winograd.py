@@ -61,6 +61,17 @@ def test_epilogue(algorithm: str) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_groups(algorithm: str) -> None:
+    x, _, bias = arrays(2, 24, 13, 13, 36)
+    weight = np.random.default_rng(1).standard_normal((36, 12, 3, 3)).astype(np.float32) / 10
+    how = {"padding": 1, "groups": 2, "activation": "relu"}
+    residual = np.random.default_rng(2).standard_normal((2, 36, 13, 13)).astype(np.float32)
+    expected = F.conv2d(x, weight, bias, residual=residual, **how)
+    packed = F.pack_conv2d(weight, bias, algorithm=algorithm, **how)
+    np.testing.assert_allclose(packed(x, residual=residual), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_same_bits_at_any_thread_count_and_in_any_batch(algorithm: str) -> None:
     x, weight, bias = arrays(5, 40, 15, 15, 70)
     packed = F.pack_conv2d(weight, bias, padding=1, algorithm=algorithm)
@@ -85,6 +96,7 @@ def test_only_3x3_of_stride_1_has_it() -> None:
     assert F.pack_conv2d(weight, dilation=2, algorithm="fastest").algorithm == "direct"
     assert F.pack_conv2d(weight[:, :, :1, :1], algorithm="fastest").algorithm == "direct"
     assert F.pack_conv2d(weight).algorithm == "direct"
+    assert F.pack_conv2d(weight[:, :1], groups=8, algorithm="fastest").algorithm == "direct"
     with pytest.raises(ValueError, match=r"conv2d: algorithm must be .*\(algorithm=fft\)"):
         F.pack_conv2d(weight, algorithm="fft")
     with pytest.raises(ValueError, match=r"conv2d: winograd needs .*stride_h=2"):
