@@ -17,7 +17,7 @@ __all__ = ["Budget", "PeakMeter", "Sample", "Turn", "alternate", "percentile", "
 Turn = Callable[[float], Sequence[float]]  # seconds to spend -> seconds of each call
 
 # OpenBLAS's threads spin for 2**26 cycles after their last work, OpenMP's less, before they sleep.
-_SETTLE = 0.03
+_SETTLE = 0.12
 _MOST_CALLS = 10_000
 _LONG = 0.25  # seconds beside which a cold start does not show
 
