@@ -337,6 +337,7 @@ void Plan::work(const Part& part, float* strip, Tile* tiles) const {
   TileJob job;
   job.tiles = tiles;
   job.a = copy ? strip : g.in;
+  job.cold = !copy && one_tap && g.in_pixel == g.channels && g.step_w == 1;
   job.a_row = a_row;
   job.a_step = 1;
   job.b = g.b.data + part.panels.begin * g.b.stride();

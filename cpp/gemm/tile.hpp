@@ -35,6 +35,7 @@ struct TileJob {
   const Run* runs;  // the k block
   std::int64_t n_runs;
   const float* a;
+  bool cold = false;    // A is in no near cache yet: to be fetched ahead
   std::int64_t a_row;   // floats between the rows of a group
   std::int64_t a_step;  // floats between successive k; 1 for the by-row kernels
 

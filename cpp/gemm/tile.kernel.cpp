@@ -105,23 +105,27 @@ FASTCONV_INLINE void finish(const TileJob& job, const Tile& tile, std::int64_t n
   }
 }
 
-// Memory that a tile asks for ahead of time, a stretch with every k: its share of the next panel.
+// Memory that a tile asks for ahead of time, a stretch with every k: its share of the next panel,
+// and the rows of A that the next tile reads.
 struct Ahead {
-  const char* p;
-  std::ptrdiff_t step;
+  const char* b;
+  std::ptrdiff_t b_step;
+  const char* a;
+  std::ptrdiff_t a_step;
 };
 
 template <int ROWS, int VECS>
-void row_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t n, Ahead ahead) {
+void row_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t n, const Ahead& given) {
   constexpr int kFirst = (ROWS + 1) / 2;
   if (job.residual != nullptr) {  // needed when k has run
     each<ROWS, VECS>([&](int i, int v) {
-      const std::int64_t row =
-          i < kFirst ? tile.c[0] + i * job.c_row : tile.c[1] + (i - kFirst) * job.c_row;
-      __builtin_prefetch(job.residual + row + n + v * W);
+      const std::int64_t at =
+          (i < kFirst ? tile.c[0] + i * job.c_row : tile.c[1] + (i - kFirst) * job.c_row) + n +
+          v * W;
+      if (job.residual != nullptr) __builtin_prefetch(job.residual + at);
     });
   }
-  vf acc[ROWS][VECS];
+  vf acc[ROWS][VECS]; Ahead ahead = given;
   each<ROWS, VECS>([&](int i, int v) { acc[i][v] = zero(); });
 
   const std::ptrdiff_t s = job.a_row * static_cast<std::ptrdiff_t>(sizeof(float));
@@ -140,8 +144,10 @@ void row_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t
 #pragma GCC unroll 2
         for (int v = 0; v < VECS; ++v) acc[i][v] = fma(a, bv[v], acc[i][v]);
       }
-      __builtin_prefetch(ahead.p, 0, 2);  // to L2
-      ahead.p += ahead.step;
+      __builtin_prefetch(ahead.b, 0, 2);  // to L2
+      __builtin_prefetch(ahead.a, 0, 2);
+      ahead.b += ahead.b_step;
+      ahead.a += ahead.a_step;
       b += VECS * W;
       p0 += sizeof(float);
       p1 += sizeof(float);
@@ -151,8 +157,8 @@ void row_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t
 }
 
 template <int ROWS, int VECS>
-void column_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t n, Ahead) {
-  vf acc[ROWS][VECS];
+void column_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t n, const Ahead&) {
+  vf acc[ROWS][VECS]; 
   each<ROWS, VECS>([&](int i, int v) { acc[i][v] = zero(); });
 
   for (const Run *run = job.runs, *end = run + job.n_runs; run != end; ++run) {
@@ -174,7 +180,7 @@ void column_tile(const TileJob& job, const Tile& tile, const float* b, std::int6
   finish<ROWS, VECS>(job, tile, n, acc);
 }
 
-using TileFunction = void (*)(const TileJob&, const Tile&, const float*, std::int64_t, Ahead);
+using TileFunction = void (*)(const TileJob&, const Tile&, const float*, std::int64_t, const Ahead&);
 
 // [vectors - 1][rows - 1]
 struct TileTable {
@@ -212,10 +218,16 @@ void run(const TileJob& job, const TileFunction (&functions)[kVecs][MR]) {
     const float* next = n + NR < job.n_end ? panel + job.panel_stride + job.k_begin * next_width
                                            : (job.next_b != nullptr ? job.next_b : b);
     const std::ptrdiff_t bytes = width * static_cast<std::ptrdiff_t>(sizeof(float));
-    Ahead ahead = {reinterpret_cast<const char*>(next), bytes / job.n_tiles};
-    const std::ptrdiff_t part = ahead.step * job.k_length;
-    for (std::int64_t i = 0; i < job.n_tiles; ++i, ahead.p += part) {
+    Ahead ahead = {reinterpret_cast<const char*>(next), bytes / job.n_tiles,
+                   reinterpret_cast<const char*>(b), 0};
+    const std::ptrdiff_t part = ahead.b_step * job.k_length;
+    const bool fetch_a = job.cold && n == job.n_begin;
+    for (std::int64_t i = 0; i < job.n_tiles; ++i, ahead.b += part) {
       const Tile& tile = job.tiles[i];
+      if (fetch_a && i + 1 < job.n_tiles) {
+        ahead.a = reinterpret_cast<const char*>(job.a + (&tile)[1].a[0] + job.runs[0].a);
+        ahead.a_step = (&tile)[1].rows * static_cast<std::ptrdiff_t>(sizeof(float));
+      }
       by_rows[tile.rows - 1](job, tile, b, n, ahead);
     }
   }

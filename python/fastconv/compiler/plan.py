@@ -67,7 +67,7 @@ def plan_memory(graph: Graph, *, converts_input: bool) -> Plan:
     for value, region in regions.of.items():
         block = blocks[value]
         start = region.starts[value] + (block.offset if block.memory == "arena" else 0)
-        places[value] = Place(block.memory, start, region.width)
+        places[value] = Place(block.memory, start, region.pixel)
     return Plan(places, arena, blocks[graph.input].offset if converts_input else 0)
 
 
@@ -95,6 +95,7 @@ def _regions(graph: Graph) -> Regions:
             fits = regions.nest(inner, outer, start)
             assert fits, f"{node.layer}: the pass promised that this fits"
             start += channels(x)
+    regions.space(graph)
     return regions
 
 
@@ -102,7 +103,7 @@ def _blocks(graph: Graph, regions: Regions) -> dict[Value, _Block]:
     by_region: dict[Region, _Block] = {}
     for value, region in regions.of.items():
         pixels = prod(value.shape) // channels(value)
-        block = by_region.setdefault(region, _Block(pixels * region.width, len(graph.nodes), -1))
+        block = by_region.setdefault(region, _Block(pixels * region.pixel, len(graph.nodes), -1))
         block.values.append(value)
     blocks = {value: by_region[region] for value, region in regions.of.items()}
     blocks[graph.input].memory = "input"
@@ -120,9 +121,10 @@ def _blocks(graph: Graph, regions: Regions) -> dict[Value, _Block]:
             # A convolution reads pixels around the one it writes, but its residual only there.
             for x in node.inputs[1:] if node.op == "conv2d" else node.inputs:
                 before, after = blocks[x], blocks[node.output]
-                dense = regions.of[x].fills(x) and regions.of[node.output].fills(node.output)
+                one, other = regions.of[x], regions.of[node.output]
+                alike = one.fills(x) and other.fills(node.output) and one.pixel == other.pixel
                 free = before.memory == "arena" and before.last == step and after.first == step
-                if dense and free and before is not after:
+                if alike and free and before is not after:
                     _share(blocks, x, node.output)
     output = blocks[graph.output]
     assert output.memory == "arena", "copy_input sees to this"

@@ -12,8 +12,12 @@ from .graph import Graph, Node, Value
 
 __all__ = ["Region", "Regions", "channels", "joins_channels"]
 
+_SET_STRIDE = 1024  # floats; lines so far apart share a set of the first-level cache
+_LINE = 16
+
 _POOLS = ("max_pool2d", "avg_pool2d", "adaptive_avg_pool2d")
 _VIEWS = ("slice", "join")  # no steps: they say what is nested in what
+_SPACED = ("conv2d", *_POOLS)
 _READ_STRIDED = ("copy", *_POOLS, *_VIEWS)
 _WRITE_STRIDED = ("copy", *_POOLS, *_VIEWS)
 
@@ -30,15 +34,19 @@ def joins_channels(node: Node) -> bool:
 
 
 class Region:
-    """Values by the channel that they start at; the first of all is 0."""
+    """Values by the channel that they start at; the first of all is 0.
+
+    One pixel lies `pixel` floats after the other: `width`, the channels, unless space() says more.
+    """
 
     def __init__(self, starts: dict[Value, int]) -> None:
         first = min(starts.values())
         self.starts = {value: start - first for value, start in starts.items()}
         self.width = max(start + channels(value) for value, start in self.starts.items())
+        self.pixel = self.width
 
     def fills(self, value: Value) -> bool:
-        """Whether a value is all of the region, and so dense."""
+        """Whether a value is all of the region."""
         return channels(value) == self.width
 
 
@@ -84,6 +92,31 @@ class Regions:
         for value in both.starts:
             self.of[value] = both
         return True
+
+    def space(self, graph: Graph) -> None:
+        """Leave a line between pixels that would share cache sets, where all steps can live with it.
+
+        The rows of a convolution's tile, a pixel each, would push each other out otherwise.
+        """
+        residuals = [
+            (node.inputs[1], node.output)
+            for node in graph.nodes
+            if node.op == "conv2d" and len(node.inputs) > 1
+        ]
+        producers, readers = graph.producers(), graph.readers()
+        spaced = {
+            value
+            for value, node in producers.items()
+            if value is not graph.output
+            and self.of[value].width % _SET_STRIDE == 0
+            and len(self.of[value].starts) == 1
+            and all(step.op in _SPACED for step in (node, *readers[value]))
+        }
+        # A residual is laid out as the result.
+        while apart := [pair for pair in residuals if (pair[0] in spaced) != (pair[1] in spaced)]:
+            spaced.difference_update(*apart)
+        for value in spaced:
+            self.of[value].pixel += _LINE
 
     def _overlaps(self, region: Region) -> bool:
         """Whether two steps would write the same channels."""
