@@ -115,7 +115,8 @@ struct Ahead {
 };
 
 template <int ROWS, int VECS>
-void row_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t n, const Ahead& given) {
+void row_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t n,
+              const Ahead& given) {
   constexpr int kFirst = (ROWS + 1) / 2;
   if (job.residual != nullptr) {  // needed when k has run
     each<ROWS, VECS>([&](int i, int v) {
@@ -125,7 +126,8 @@ void row_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t
       if (job.residual != nullptr) __builtin_prefetch(job.residual + at);
     });
   }
-  vf acc[ROWS][VECS]; Ahead ahead = given;
+  vf acc[ROWS][VECS];
+  Ahead ahead = given;
   each<ROWS, VECS>([&](int i, int v) { acc[i][v] = zero(); });
 
   const std::ptrdiff_t s = job.a_row * static_cast<std::ptrdiff_t>(sizeof(float));
@@ -157,8 +159,9 @@ void row_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t
 }
 
 template <int ROWS, int VECS>
-void column_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t n, const Ahead&) {
-  vf acc[ROWS][VECS]; 
+void column_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t n,
+                 const Ahead&) {
+  vf acc[ROWS][VECS];
   each<ROWS, VECS>([&](int i, int v) { acc[i][v] = zero(); });
 
   for (const Run *run = job.runs, *end = run + job.n_runs; run != end; ++run) {
@@ -180,7 +183,8 @@ void column_tile(const TileJob& job, const Tile& tile, const float* b, std::int6
   finish<ROWS, VECS>(job, tile, n, acc);
 }
 
-using TileFunction = void (*)(const TileJob&, const Tile&, const float*, std::int64_t, const Ahead&);
+using TileFunction = void (*)(const TileJob&, const Tile&, const float*, std::int64_t,
+                              const Ahead&);
 
 // [vectors - 1][rows - 1]
 struct TileTable {
