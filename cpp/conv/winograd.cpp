@@ -23,7 +23,7 @@ const double kG4[6][3] = {
 };
 
 // How a run is cut: threads take ranges of tiles times ranges of panels; a thread works on blocks
-// of tiles (V stays in L2) times blocks of panels (M does too).
+// of tiles (V) times blocks of panels (M).
 struct Plan {
   PictureSize out;
   std::int64_t tiles_h, tiles_w, tiles;  // of one picture; of the batch
@@ -31,8 +31,41 @@ struct Plan {
   int tile_parts, panel_parts;
   std::int64_t block_tiles, block_panels;
   std::int64_t v_row;  // floats a tile of V
-  double cycles;
+  double cycles;       // estimated
 };
+
+// What one thread has to do, all sizes in floats.
+struct Work {
+  double tiles, panels, channels, positions, v_row;
+  double lanes, mr, nr;
+
+  // Estimated cycles in blocks of so many tiles and panels.
+  double cycles(double block_tiles, double block_panels) const;
+};
+
+double Work::cycles(double block_tiles, double block_panels) const {
+  constexpr double kFloatsPerCycle = 2;  // from L3
+  const double l2 = static_cast<double>(l2_cache_bytes()) / sizeof(float);
+  const double blocks = std::ceil(tiles / block_tiles);
+  const double columns = panels * nr;
+  const double v = positions * block_tiles * v_row, m = positions * block_tiles * block_panels * nr;
+  const double u = positions * channels * columns;
+
+  // A tile of few rows leaves the multipliers idle half of the time.
+  const double row_tiles = std::ceil(tiles / blocks / mr) * blocks;
+  const double gemm =
+      positions * std::max(tiles, row_tiles * mr * 0.6) * channels * columns / (2 * lanes);
+  // Weights are fetched ahead, but not for free; once, if they stay in L2.
+  const double weights = u * (u + v + m < l2 ? 1 : blocks) / kFloatsPerCycle;
+  // V and M are written and read once, V again for every block of panels: from L2, or, for what
+  // does not stay there with the weights that stream past, from L3.
+  const double passes = std::ceil(panels / block_panels);
+  const double moved = positions * tiles * (v_row * (1 + passes) + 2 * columns);
+  const double lost = std::clamp(2 * (v + m) / l2 - 1, 0.0, 1.0);
+  const double transforms = positions * tiles * (8 * channels + 6 * columns) / lanes +
+                            moved * (1 / lanes + 0.5 * lost / kFloatsPerCycle);
+  return std::max(gemm, weights) + 0.3 * std::min(gemm, weights) + transforms;
+}
 
 Plan make_plan(const Conv2dParams& params, int m, const TileKernels& tiles, std::int64_t batch,
                PictureSize in, int threads) {
@@ -43,52 +76,36 @@ Plan make_plan(const Conv2dParams& params, int m, const TileKernels& tiles, std:
   p.tiles_w = ceil_div(p.out.w, m);
   p.tiles = batch * p.tiles_h * p.tiles_w;
   p.panels = ceil_div(params.out_channels, tiles.nr);
-  const std::int64_t channels = params.in_channels, positions = side * side;
+  const std::int64_t channels = params.in_channels;
   // Rows of A that share an L1 set would push each other out.
   p.v_row = channels % 1024 == 0 ? channels + 16 : round_up(channels, 16);
 
-  const std::int64_t l2 = static_cast<std::int64_t>(l2_cache_bytes() / sizeof(float));
-  const std::int64_t mr = tiles.mr;
-  const auto choose_blocks = [&](std::int64_t my_tiles, std::int64_t my_panels) {
-    // V takes half of L2, but never so few tiles that weights are streamed for two rows of tiles.
-    const std::int64_t fit = l2 / 2 / (positions * p.v_row);
-    p.block_tiles = std::min(my_tiles, std::max(2 * mr, fit / mr * mr));
-    const std::int64_t blocks = ceil_div(my_tiles, p.block_tiles);
-    p.block_tiles = ceil_div(my_tiles, blocks);
-    const std::int64_t m_fit = l2 / 4 / (positions * p.block_tiles * tiles.nr);
-    p.block_panels = std::clamp<std::int64_t>(m_fit, 1, my_panels);
-  };
-
-  const double fma_per_cycle = 2.0 * tiles.lanes;
-  constexpr double kBytesPerCycle = 8;  // from L3
-  double best = -1;
-  int best_tiles = 1;
+  p.cycles = -1;
   for (int parts = 1; parts <= threads; ++parts) {
     if (threads % parts != 0) continue;
     const std::int64_t my_tiles = ceil_div(p.tiles, parts);
     const std::int64_t my_panels = ceil_div(p.panels, threads / parts);
-    choose_blocks(my_tiles, my_panels);
-    const double t = static_cast<double>(my_tiles), k = static_cast<double>(channels);
-    const double n = static_cast<double>(my_panels * tiles.nr),
-                 pos = static_cast<double>(positions);
-    const double blocks = std::ceil(t / static_cast<double>(p.block_tiles));
-    // Few rows a tile leave the broadcast's ports idle.
-    const double rows = std::ceil(t / blocks / static_cast<double>(mr)) * blocks;
-    const double gemm =
-        pos * std::max(t, rows * static_cast<double>(mr) * 0.6) * k * n / fma_per_cycle;
-    const double weights = pos * k * n * 4.0 * blocks / kBytesPerCycle;
-    const double lanes = tiles.lanes;
-    const double transforms = t * (k / lanes * pos * 5.0 + n / lanes * pos * 4.0);
-    const double cycles = std::max(gemm, weights) + 0.3 * std::min(gemm, weights) + transforms;
-    if (best < 0 || cycles < best) {
-      best = cycles;
-      best_tiles = parts;
+    const auto number = [](std::int64_t i) { return static_cast<double>(i); };
+    const Work work = {number(my_tiles), number(my_panels),   number(channels), number(side * side),
+                       number(p.v_row),  number(tiles.lanes), number(tiles.mr), number(tiles.nr)};
+    for (std::int64_t rows : {1, 2, 3, 4, 6, 8}) {
+      const std::int64_t blocks = ceil_div(my_tiles, rows * tiles.mr);
+      const std::int64_t block_tiles = ceil_div(my_tiles, blocks);
+      for (std::int64_t wanted : {1, 2, 4, 8, 16}) {
+        const std::int64_t block_panels = ceil_div(my_panels, ceil_div(my_panels, wanted));
+        const double cycles = work.cycles(number(block_tiles), number(block_panels));
+        if (p.cycles < 0 || cycles < p.cycles) {
+          p.cycles = cycles;
+          p.tile_parts = parts;
+          p.panel_parts = threads / parts;
+          p.block_tiles = block_tiles;
+          p.block_panels = block_panels;
+        }
+        if (wanted >= my_panels) break;
+      }
+      if (blocks == 1) break;
     }
   }
-  p.tile_parts = best_tiles;
-  p.panel_parts = threads / best_tiles;
-  choose_blocks(ceil_div(p.tiles, p.tile_parts), ceil_div(p.panels, p.panel_parts));
-  p.cycles = best;
   return p;
 }
 
