@@ -145,7 +145,7 @@ void bind_conv(py::module_& m) {
       .def(py::init([](const py::array& weight, const py::object& bias, const Pair& stride,
                        const Sides& padding, const Pair& dilation, std::int64_t groups,
                        const py::object& activation, const std::string& algorithm,
-                       std::int64_t batch, const Pair& size) {
+                       std::int64_t batch, const Pair& size, bool weights_stay) {
              const auto wv = input<float>("conv2d", "weight", weight, 4);
              const Conv2dParams p =
                  make_params(wv[1] * groups, wv, stride, padding, dilation, groups);
@@ -153,11 +153,12 @@ void bind_conv(py::module_& m) {
              const Activation f = to_activation("conv2d", activation);
              py::gil_scoped_release release;
              return PackedConv2d(p, wv.data, b, f, to_algorithm(algorithm), batch,
-                                 {size[0], size[1]});
+                                 {size[0], size[1]}, weights_stay);
            }),
            py::arg("weight"), py::arg("bias"), py::arg("stride"), py::arg("padding"),
            py::arg("dilation"), py::arg("groups"), py::arg("activation"),
-           py::arg("algorithm") = "direct", py::arg("batch") = 1, py::arg("size") = Pair{0, 0})
+           py::arg("algorithm") = "direct", py::arg("batch") = 1, py::arg("size") = Pair{0, 0},
+           py::arg("weights_stay") = true)
       .def_property_readonly(
           "algorithm",
           [](const PackedConv2d& self) { return kAlgorithms[static_cast<int>(self.algorithm())]; })

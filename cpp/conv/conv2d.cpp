@@ -198,7 +198,7 @@ constexpr int kChoiceThreads = 2;
 
 // The algorithm that takes least time by estimate, of those that the caller allows.
 ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& p, std::int64_t batch,
-                     PictureSize in) {
+                     PictureSize in, bool weights_stay) {
   const bool winograd = wanted == ConvAlgorithm::winograd2 || wanted == ConvAlgorithm::winograd4;
   const bool supported = Winograd::supports(p) && !is_depthwise(p);
   if (winograd && !supported) {
@@ -217,10 +217,10 @@ ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& p, std::int64_t b
   ImplicitGemm gemm = make_gemm(p, batch, in, p.in_channels, p.out_channels);
   const GroupPanels layout(p);
   gemm.b = layout.group(nullptr, 0);
-  double best = gemm.cost(kChoiceThreads);
+  double best = gemm.cost(kChoiceThreads, weights_stay);
   ConvAlgorithm algorithm = ConvAlgorithm::direct;
   for (int tile : {2, 4}) {
-    const double cost = Winograd::cost(one_group(p), tile, batch, in, kChoiceThreads);
+    const double cost = Winograd::cost(one_group(p), tile, batch, in, kChoiceThreads, weights_stay);
     if (cost < best) {
       best = cost;
       algorithm = tile == 2 ? ConvAlgorithm::winograd2 : ConvAlgorithm::winograd4;
@@ -243,13 +243,13 @@ struct PackedConv2d::Impl {
 
 PackedConv2d::PackedConv2d(const Conv2dParams& p, const float* weight, const float* bias,
                            Activation activation, ConvAlgorithm algorithm, std::int64_t batch,
-                           PictureSize in)
+                           PictureSize in, bool weights_stay)
     : impl_(new Impl{p, is_depthwise(p), GroupPanels(p), algorithm, {}, {}, {}, activation}) {
   // The smallest picture that the kernel fits: checks the parameters.
   conv2d_output_size(p, 0,
                      {checked_mul("conv2d", p.dilation_h, p.kernel_h),
                       checked_mul("conv2d", p.dilation_w, p.kernel_w)});
-  impl_->algorithm = choose(algorithm, p, batch, in);
+  impl_->algorithm = choose(algorithm, p, batch, in, weights_stay);
   if (impl_->depthwise) {
     impl_->weight = AlignedBuffer(p.out_channels * impl_->layout.k);
     transpose_small(weight, p.out_channels, impl_->layout.k, impl_->weight.data());

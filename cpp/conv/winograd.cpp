@@ -10,18 +10,6 @@ namespace {
 constexpr std::int64_t kMaxPositions = 36;
 constexpr double kMinWorkPerThread = 200'000;
 
-// G of F(2, 3) and F(4, 3), for the points that winograd.kernel.cpp transforms with.
-const double kRoot2 = std::sqrt(2.0), kRootHalf = std::sqrt(0.5);
-const double kG2[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
-const double kG4[6][3] = {
-    {1, 0, 0},
-    {-2.0 / 3, -2.0 / 3 * kRootHalf, -1.0 / 3},
-    {-2.0 / 3, 2.0 / 3 * kRootHalf, -1.0 / 3},
-    {1.0 / 6, kRoot2 / 6, 1.0 / 3},
-    {1.0 / 6, -kRoot2 / 6, 1.0 / 3},
-    {0, 0, 1},
-};
-
 // How a run is cut: threads take ranges of tiles times ranges of panels; a thread works on blocks
 // of tiles (V) times blocks of panels (M).
 struct Plan {
@@ -38,13 +26,14 @@ struct Plan {
 struct Work {
   double tiles, panels, channels, positions, v_row;
   double lanes, mr, nr;
+  bool weights_stay;  // in L3 from run to run
 
   // Estimated cycles in blocks of so many tiles and panels.
   double cycles(double block_tiles, double block_panels) const;
 };
 
 double Work::cycles(double block_tiles, double block_panels) const {
-  constexpr double kFloatsPerCycle = 2;  // from L3
+  constexpr double kFromMemory = 1, kFromL3 = 2;  // floats a cycle
   const double l2 = static_cast<double>(l2_cache_bytes()) / sizeof(float);
   const double blocks = std::ceil(tiles / block_tiles);
   const double columns = panels * nr;
@@ -55,20 +44,21 @@ double Work::cycles(double block_tiles, double block_panels) const {
   const double row_tiles = std::ceil(tiles / blocks / mr) * blocks;
   const double gemm =
       positions * std::max(tiles, row_tiles * mr * 0.6) * channels * columns / (2 * lanes);
-  // Weights are fetched ahead, but not for free; once, if they stay in L2.
-  const double weights = u * (u + v + m < l2 ? 1 : blocks) / kFloatsPerCycle;
+  // Weights are fetched ahead, but not for free; from L2 after the first block, if they fit.
+  const double again = u + v + m < l2 ? 0 : blocks - 1;
+  const double weights = u / (weights_stay ? kFromL3 : kFromMemory) + u * again / kFromL3;
   // V and M are written and read once, V again for every block of panels: from L2, or, for what
   // does not stay there with the weights that stream past, from L3.
   const double passes = std::ceil(panels / block_panels);
   const double moved = positions * tiles * (v_row * (1 + passes) + 2 * columns);
   const double lost = std::clamp(2 * (v + m) / l2 - 1, 0.0, 1.0);
   const double transforms = positions * tiles * (8 * channels + 6 * columns) / lanes +
-                            moved * (1 / lanes + 0.5 * lost / kFloatsPerCycle);
+                            moved * (1 / lanes + 0.5 * lost / kFromL3);
   return std::max(gemm, weights) + 0.3 * std::min(gemm, weights) + transforms;
 }
 
 Plan make_plan(const Conv2dParams& params, int m, const TileKernels& tiles, std::int64_t batch,
-               PictureSize in, int threads) {
+               PictureSize in, int threads, bool weights_stay = true) {
   const std::int64_t side = m + 2;
   Plan p;
   p.out = conv2d_output_size(params, batch, in);
@@ -86,8 +76,9 @@ Plan make_plan(const Conv2dParams& params, int m, const TileKernels& tiles, std:
     const std::int64_t my_tiles = ceil_div(p.tiles, parts);
     const std::int64_t my_panels = ceil_div(p.panels, threads / parts);
     const auto number = [](std::int64_t i) { return static_cast<double>(i); };
-    const Work work = {number(my_tiles), number(my_panels),   number(channels), number(side * side),
-                       number(p.v_row),  number(tiles.lanes), number(tiles.mr), number(tiles.nr)};
+    const Work work = {number(my_tiles),    number(my_panels), number(channels),
+                       number(side * side), number(p.v_row),   number(tiles.lanes),
+                       number(tiles.mr),    number(tiles.nr),  weights_stay};
     for (std::int64_t rows : {1, 2, 3, 4, 6, 8}) {
       const std::int64_t blocks = ceil_div(my_tiles, rows * tiles.mr);
       const std::int64_t block_tiles = ceil_div(my_tiles, blocks);
@@ -119,42 +110,26 @@ Winograd::Winograd(const Conv2dParams& params, int tile, const float* weight)
       kernels_(&winograd_kernels()) {
   const std::int64_t channels = params.in_channels, outputs = params.out_channels;
   const std::int64_t positions = t_ * t_;
-  const double (*g)[3] = m_ == 2 ? kG2 : kG4;
   position_floats_ = Panels::floats(*tiles_, channels, outputs);
   weights_ = AlignedBuffer(positions * position_floats_);
 
-  // A panel of columns at a time: U of its rows of weights, (position, column, channel), then
-  // packed.
-  const std::int64_t nr = tiles_->nr;
+  // Panel by panel: the nine taps as in a direct convolution, then U of each vector of columns.
+  const std::int64_t nr = tiles_->nr, taps = 9;
   const std::int64_t panels = ceil_div(outputs, nr);
-  AlignedBuffer scratch(get_num_threads() * positions * nr * channels);
   const std::int64_t parts = std::min<std::int64_t>(get_num_threads(), panels);
+  AlignedBuffer scratch(parts * taps * nr * channels);
+  std::int64_t order[taps];
+  for (std::int64_t i = 0; i < taps; ++i) order[i] = i;
   parallel_team(static_cast<int>(parts), [&](int part) {
-    float* u = scratch.data() + part * positions * nr * channels;
+    float* packed = scratch.data() + part * taps * nr * channels;
     const Range mine = split(panels, parts, part);
     for (std::int64_t p = mine.begin; p < mine.end; ++p) {
       const std::int64_t columns = std::min(nr, outputs - p * nr);
-      for (std::int64_t j = 0; j < columns; ++j) {
-        for (std::int64_t c = 0; c < channels; ++c) {
-          const float* w = weight + ((p * nr + j) * channels + c) * 9;
-          double half[6][3];
-          for (int y = 0; y < t_; ++y) {
-            for (int x = 0; x < 3; ++x) {
-              half[y][x] = g[y][0] * w[x] + g[y][1] * w[3 + x] + g[y][2] * w[6 + x];
-            }
-          }
-          for (int y = 0; y < t_; ++y) {
-            for (int x = 0; x < t_; ++x) {
-              u[((y * t_ + x) * nr + j) * channels + c] = static_cast<float>(
-                  half[y][0] * g[x][0] + half[y][1] * g[x][1] + half[y][2] * g[x][2]);
-            }
-          }
-        }
-      }
-      for (std::int64_t position = 0; position < positions; ++position) {
-        tiles_->pack(u + position * nr * channels, 1, channels, channels, columns,
-                     weights_.data() + position * position_floats_ + p * nr * channels);
-      }
+      const std::int64_t floats = channels * (columns > tiles_->lanes ? nr : tiles_->lanes);
+      tiles_->pack_taps(weight + p * nr * channels * taps, channels * taps, channels, taps, order,
+                        taps, columns, packed);
+      kernels_->weights[m_ == 2 ? 0 : 1](packed, floats, weights_.data() + p * nr * channels,
+                                         position_floats_);
     }
   });
 }
@@ -165,8 +140,8 @@ bool Winograd::supports(const Conv2dParams& p) {
 }
 
 double Winograd::cost(const Conv2dParams& params, int tile, std::int64_t batch, PictureSize in,
-                      int threads) {
-  return make_plan(params, tile, tile_kernels(), batch, in, threads).cycles;
+                      int threads, bool weights_stay) {
+  return make_plan(params, tile, tile_kernels(), batch, in, threads, weights_stay).cycles;
 }
 
 void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, PictureSize in,

@@ -37,6 +37,9 @@ struct WinogradKernels {
   void (*input[2])(const float* const* pixels, std::int64_t channels, float* v,
                    std::int64_t v_stride);
   void (*output[2])(const WinogradOutput& job);
+  // The nine taps, each `floats` (a multiple of the lanes), one after another -> U, position p at
+  // u + p * u_stride.
+  void (*weights[2])(const float* taps, std::int64_t floats, float* u, std::int64_t u_stride);
 };
 
 FASTCONV_DECLARE_KERNELS(WinogradKernels, winograd_kernels)
@@ -54,9 +57,10 @@ class Winograd {
   // Whether these algorithms compute such a convolution, group by group.
   static bool supports(const Conv2dParams& params);
 
-  // Estimated cycles of a run, for the choice of an algorithm.
+  // Estimated cycles of a run, for the choice of an algorithm. weights_stay: in L3, from run to
+  // run.
   static double cost(const Conv2dParams& params, int tile, std::int64_t batch, PictureSize in,
-                     int threads);
+                     int threads, bool weights_stay);
 
  private:
   Conv2dParams params_;

@@ -49,6 +49,46 @@ FASTCONV_INLINE void output_line(const vf (&m)[6], vf (&y)[4]) {
   y[3] = fma(difference_a, set1(0.5f * kRootHalf), fma(difference_b, set1(2.0f * kRoot2), m[5]));
 }
 
+// One line of G g.
+FASTCONV_INLINE void weight_line(const vf (&g)[3], vf (&t)[4]) {
+  const vf half = set1(0.5f);
+  const vf even = (g[0] + g[2]) * half, odd = g[1] * half;
+  t[0] = g[0];
+  t[1] = even + odd;
+  t[2] = even - odd;
+  t[3] = g[2];
+}
+
+FASTCONV_INLINE void weight_line(const vf (&g)[3], vf (&t)[6]) {
+  const vf third = set1(1.0f / 3), two_thirds = set1(2.0f / 3), sixth = set1(1.0f / 6);
+  const vf even_a = fma(g[0], two_thirds, g[2] * third), odd_a = g[1] * set1(kRoot2 / 3);
+  const vf even_b = fma(g[0], sixth, g[2] * third), odd_b = g[1] * set1(kRoot2 / 6);
+  t[0] = g[0];
+  t[1] = zero() - (even_a + odd_a);
+  t[2] = odd_a - even_a;
+  t[3] = even_b + odd_b;
+  t[4] = even_b - odd_b;
+  t[5] = g[2];
+}
+
+template <int T>
+void weights(const float* taps, std::int64_t floats, float* u, std::int64_t u_stride) {
+  for (std::int64_t i = 0; i < floats; i += W) {
+    vf half[T][3];  // G g
+    for (int x = 0; x < 3; ++x) {
+      vf g[3], t[T];
+      for (int y = 0; y < 3; ++y) g[y] = load(taps + (y * 3 + x) * floats + i);
+      weight_line(g, t);
+      for (int y = 0; y < T; ++y) half[y][x] = t[y];
+    }
+    for (int y = 0; y < T; ++y) {
+      vf t[T];
+      weight_line(half[y], t);
+      for (int x = 0; x < T; ++x) store(u + (y * T + x) * u_stride + i, t[x]);
+    }
+  }
+}
+
 template <int T, bool WHOLE>
 FASTCONV_INLINE void input_block(const float* const* pixels, std::int64_t c, std::int64_t lanes,
                                  float* v, std::int64_t v_stride) {
@@ -129,7 +169,8 @@ void output(const WinogradOutput& job) {
 }  // namespace
 
 extern const WinogradKernels winograd_kernels_table;
-const WinogradKernels winograd_kernels_table = {{input<4>, input<6>}, {output<2>, output<4>}};
+const WinogradKernels winograd_kernels_table = {
+    {input<4>, input<6>}, {output<2>, output<4>}, {weights<4>, weights<6>}};
 
 }  // namespace FASTCONV_ISA
 }  // namespace fastconv

@@ -16,6 +16,9 @@ constexpr std::int64_t kLine = 16;
 // An output larger than this would push its input out of any share of L3: write past the caches.
 constexpr std::int64_t kStreamBytes = std::int64_t{64} << 20;
 
+// Floats a cycle that reach one core.
+constexpr double kFromMemory = 1, kFromL3 = 2;
+
 // Less than this many multiply-adds are done before another thread has woken.
 constexpr std::int64_t kMinWorkPerThread = 200'000;
 
@@ -38,8 +41,7 @@ class Plan {
   }
 
   void execute();
-
-  double cycles = 0;  // estimated
+  double cycles(bool weights_stay) const;  // estimated
 
  private:
   struct Part {
@@ -92,6 +94,9 @@ class Plan {
   std::int64_t units = 0, strip_units = 1, strip_floats = 0;
   std::vector<KBlock> k_blocks;
   std::vector<Part> parts;
+  // Of the largest part: cycles of multiply-adds; floats of its weights and strips, each once; and
+  // of what it reads again.
+  double gemm_cycles = 0, weight_floats = 0, picture_floats = 0, again_floats = 0;
 };
 
 void Plan::measure_taps() {
@@ -197,7 +202,6 @@ void Plan::divide() {
                        static_cast<double>(g.b.k) * static_cast<double>(g.b.n);
   const int threads =
       static_cast<int>(std::clamp<double>(total / kMinWorkPerThread, 1.0, max_threads));
-  constexpr double kBytesPerCycle = 8;
   const double fma_per_cycle = 2.0 * kernels.lanes;
 
   int best_rows = 1;
@@ -208,17 +212,20 @@ void Plan::divide() {
     const double my_units = static_cast<double>(ceil_div(units, rows));
     const double my_columns = static_cast<double>(ceil_div(panels, columns) * kernels.nr);
     const double strips = std::max(1.0, my_units / static_cast<double>(strip_units));
-    const double weights = 4.0 * my_columns * static_cast<double>(g.b.k) * strips;
-    const double picture = 4.0 * my_units * static_cast<double>(unit_pixels * g.channels);
-    const double cost =
-        my_units * static_cast<double>(unit_pixels * g.b.k) * my_columns / fma_per_cycle +
-        0.5 * (weights + picture) / kBytesPerCycle;
+    const double weights = my_columns * static_cast<double>(g.b.k);
+    const double picture = my_units * static_cast<double>(unit_pixels * g.channels);
+    const double gemm =
+        my_units * static_cast<double>(unit_pixels * g.b.k) * my_columns / fma_per_cycle;
+    const double cost = gemm + 0.5 * (weights * strips + picture) / kFromL3;
     if (best < 0 || cost < best) {
       best = cost;
       best_rows = rows;
+      gemm_cycles = gemm;
+      weight_floats = weights;
+      picture_floats = picture;
+      again_floats = weights * (strips - 1);
     }
   }
-  cycles = best;
   const int columns = threads / best_rows;
   for (int r = 0; r < best_rows; ++r) {
     for (int c = 0; c < columns; ++c) {
@@ -232,6 +239,13 @@ void Plan::divide() {
   stream = bytes >= kStreamBytes && k_blocks.size() == 1 && g.beta == 0.0f &&
            reinterpret_cast<std::uintptr_t>(g.out) % 64 == 0 && on_lines(g.out_pixel) &&
            on_lines(g.out_row) && on_lines(g.out_image);
+}
+
+// All that is fetched ahead costs some of its time even where there is more to compute.
+double Plan::cycles(bool weights_stay) const {
+  const double moved = weight_floats / (weights_stay ? kFromL3 : kFromMemory) +
+                       (picture_floats + again_floats) / kFromL3;
+  return std::max(gemm_cycles, moved) + 0.3 * std::min(gemm_cycles, moved);
 }
 
 // One line of the strip from a line of the picture, with zeros outside it. A single tap takes only
@@ -393,6 +407,8 @@ void ImplicitGemm::run() const {
   Plan(*this, get_num_threads()).execute();
 }
 
-double ImplicitGemm::cost(int threads) const { return Plan(*this, threads).cycles; }
+double ImplicitGemm::cost(int threads, bool weights_stay) const {
+  return Plan(*this, threads).cycles(weights_stay);
+}
 
 }  // namespace fastconv

@@ -43,8 +43,8 @@ struct ImplicitGemm {
 
   void run() const;
 
-  // Estimated cycles of run() on `threads` threads.
-  double cost(int threads) const;
+  // Estimated cycles of run() on `threads` threads. weights_stay: in L3, from run to run.
+  double cost(int threads, bool weights_stay) const;
 };
 
 }  // namespace fastconv

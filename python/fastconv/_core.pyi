@@ -115,6 +115,7 @@ class PackedConv2d:
         algorithm: str = "direct",
         batch: int = 1,
         size: _Pair = (0, 0),
+        weights_stay: bool = True,
     ) -> None: ...
     @property
     def algorithm(self) -> str: ...

@@ -51,3 +51,20 @@ class _Residual(nn.Module):
 
     def forward(self, x: Any) -> Any:
         return self.conv(x) + x
+
+
+def test_pixels_that_would_share_cache_sets_are_spaced() -> None:
+    # The second convolution adds its input back, so that the two results are spaced alike.
+    net = nn.Sequential(nn.Conv2d(3, 1024, 1), _Residual(1024), nn.Conv2d(1024, 8, 1))
+    graph = graph_of(net, (1, 3, 6, 5))
+    places = plan_memory(graph, converts_input=True).places
+    assert [places[node.output].pixel for node in graph.nodes] == [1040, 1040, 8]
+    check(net, (2, 3, 6, 5))
+
+
+def test_pixels_that_a_step_needs_dense_are_not_spaced() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 1024, 1), nn.Sigmoid(), nn.Conv2d(1024, 1024, 1))
+    graph = graph_of(net, (1, 3, 6, 5))
+    places = plan_memory(graph, converts_input=True).places
+    assert {places[node.output].pixel for node in graph.nodes} == {1024}
+    check(net, (1, 3, 6, 5))

@@ -39,9 +39,11 @@ class PackedConv2d {
  public:
   // bias (out_channels) or null; both arrays are copied. batch and in are what to expect,
   // for the choice of an algorithm: weights are packed only for the one that is chosen.
+  // weights_stay: whether a cache still holds them when they are needed again, or whether, as in
+  // a large network, they come from memory.
   PackedConv2d(const Conv2dParams& params, const float* weight, const float* bias,
                Activation activation = {}, ConvAlgorithm algorithm = ConvAlgorithm::direct,
-               std::int64_t batch = 1, PictureSize in = {0, 0});
+               std::int64_t batch = 1, PictureSize in = {0, 0}, bool weights_stay = true);
   ~PackedConv2d();
   PackedConv2d(PackedConv2d&&) noexcept;
   PackedConv2d& operator=(PackedConv2d&&) noexcept;

@@ -49,7 +49,11 @@ class CompiledNetwork:
     def __init__(self, graph: Graph, options: Options) -> None:
         self._graph = graph
         self._options = options
-        self._packer = Packer(winograd=options.winograd, weights=options.weights)
+        self._packer = Packer(
+            winograd=options.winograd,
+            weights=options.weights,
+            parameters=sum(map(parameters, graph.nodes)),
+        )
         self._lock = threading.Lock()
         self._others: list[tuple[int, ...]] = []
         shape = graph.input.shape

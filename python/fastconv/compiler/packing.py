@@ -12,15 +12,20 @@ from .weight import Weight
 
 __all__ = ["Packer"]
 
+# What a network can count on of a cache that all cores and programs share.
+_CACHE_BYTES = 32 << 20
+
 
 class Packer:
     """Packs the weights of nodes.
 
     `winograd` allows the algorithms that multiply less, `weights` is the type that linear layers
-    keep theirs in, "fp32" or "bf16".
+    keep theirs in, "fp32" or "bf16". `parameters` is the size of the network: the weights of a
+    small one stay in a cache from run to run.
     """
 
-    def __init__(self, *, winograd: bool, weights: str) -> None:
+    def __init__(self, *, winograd: bool, weights: str, parameters: int) -> None:
+        self._weights_stay = 4 * parameters <= _CACHE_BYTES
         self._winograd = winograd
         self._weights = weights
         self._convolutions: dict[Weight, dict[str, _core.PackedConv2d]] = {}
@@ -72,6 +77,7 @@ class Packer:
             "fastest" if self._winograd else "direct",
             batch,
             (height, width),
+            self._weights_stay,
         )
 
 
