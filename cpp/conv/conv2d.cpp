@@ -9,6 +9,7 @@
 #include "conv/winograd.hpp"
 #include "core/error.hpp"
 #include "core/memory.hpp"
+#include "core/recent.hpp"
 #include "gemm/implicit.hpp"
 
 namespace fastconv {
@@ -169,19 +170,25 @@ ImplicitGemm make_gemm(const Conv2dParams& p, std::int64_t batch, PictureSize in
   return gemm;
 }
 
-void run_panels(const Conv2dParams& p, std::int64_t batch, PictureSize in, Pixels<const float> x,
-                const GroupPanels& layout, float* panels, const Epilogue& epilogue,
-                Pixels<float> out) {
-  ImplicitGemm gemm = make_gemm(p, batch, in, x.stride, out.stride);
-  gemm.activation = epilogue.activation;
+// The plan of one group.
+GemmPlan make_plan(const Conv2dParams& p, std::int64_t batch, PictureSize in, std::int64_t x_pixel,
+                   std::int64_t out_pixel, Activation activation, const GroupPanels& layout,
+                   int threads) {
+  ImplicitGemm gemm = make_gemm(p, batch, in, x_pixel, out_pixel);
+  gemm.kernels = layout.kernels;
+  gemm.k = layout.k;
+  gemm.n = layout.n;
+  gemm.activation = activation;
+  return GemmPlan(gemm, threads);
+}
+
+void run_groups(const GemmPlan& plan, const Conv2dParams& p, const GroupPanels& layout,
+                const float* x, const float* panels, const Epilogue& epilogue, float* out) {
   for (std::int64_t g = 0; g < p.groups; ++g) {
     const std::int64_t first = g * layout.n;
-    gemm.in = x.data + g * gemm.channels;
-    gemm.out = out.data + first;
-    gemm.bias = epilogue.bias == nullptr ? nullptr : epilogue.bias + first;
-    gemm.residual = epilogue.residual == nullptr ? nullptr : epilogue.residual + first;
-    gemm.b = layout.group(panels, g);
-    gemm.run();
+    plan.run({x + g * (p.in_channels / p.groups), panels + g * layout.group_floats(), out + first,
+              epilogue.bias == nullptr ? nullptr : epilogue.bias + first,
+              epilogue.residual == nullptr ? nullptr : epilogue.residual + first});
   }
 }
 
@@ -214,10 +221,9 @@ ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& p, std::int64_t b
   if (wanted != ConvAlgorithm::fastest) return wanted;
   if (!supported) return ConvAlgorithm::direct;
   if (batch < 1 || in.h == 0 || in.w == 0) return ConvAlgorithm::winograd4;
-  ImplicitGemm gemm = make_gemm(p, batch, in, p.in_channels, p.out_channels);
-  const GroupPanels layout(p);
-  gemm.b = layout.group(nullptr, 0);
-  double best = gemm.cost(kChoiceThreads, weights_stay);
+  double best =
+      make_plan(p, batch, in, p.in_channels, p.out_channels, {}, GroupPanels(p), kChoiceThreads)
+          .cycles(weights_stay);
   ConvAlgorithm algorithm = ConvAlgorithm::direct;
   for (int tile : {2, 4}) {
     const double cost = Winograd::cost(one_group(p), tile, batch, in, kChoiceThreads, weights_stay);
@@ -239,12 +245,13 @@ struct PackedConv2d::Impl {
   AlignedBuffer weight, bias;
   std::vector<Winograd> winograd;  // one a group
   Activation activation;
+  Recent<GemmPlan> plans;  // by batch, size, pixel strides and threads
 };
 
 PackedConv2d::PackedConv2d(const Conv2dParams& p, const float* weight, const float* bias,
                            Activation activation, ConvAlgorithm algorithm, std::int64_t batch,
                            PictureSize in, bool weights_stay)
-    : impl_(new Impl{p, is_depthwise(p), GroupPanels(p), algorithm, {}, {}, {}, activation}) {
+    : impl_(new Impl{p, is_depthwise(p), GroupPanels(p), algorithm, {}, {}, {}, activation, {}}) {
   // The smallest picture that the kernel fits: checks the parameters.
   conv2d_output_size(p, 0,
                      {checked_mul("conv2d", p.dilation_h, p.kernel_h),
@@ -285,7 +292,7 @@ void PackedConv2d::run(const float* x, std::int64_t batch, PictureSize in, const
 void PackedConv2d::run(const float* x, std::int64_t x_pixel, std::int64_t batch, PictureSize in,
                        const float* residual, float* out, std::int64_t out_pixel) const {
   const Epilogue epilogue = {impl_->bias.data(), residual, impl_->activation};
-  float* weight = const_cast<float*>(impl_->weight.data());  // read only
+  const float* weight = impl_->weight.data();
   if (!impl_->winograd.empty()) {
     const Conv2dParams group = one_group(impl_->params);
     const auto from = [](const float* p, std::int64_t offset) {
@@ -302,8 +309,12 @@ void PackedConv2d::run(const float* x, std::int64_t x_pixel, std::int64_t batch,
   } else if (impl_->depthwise) {
     run_depthwise(impl_->params, batch, in, {x, x_pixel}, weight, epilogue, {out, out_pixel});
   } else {
-    run_panels(impl_->params, batch, in, {x, x_pixel}, impl_->layout, weight, epilogue,
-               {out, out_pixel});
+    const int threads = get_num_threads();
+    const auto plan = impl_->plans.get({batch, in.h, in.w, x_pixel, out_pixel, threads}, [&] {
+      return make_plan(impl_->params, batch, in, x_pixel, out_pixel, epilogue.activation,
+                       impl_->layout, threads);
+    });
+    run_groups(*plan, impl_->params, impl_->layout, x, weight, epilogue, out);
   }
 }
 
@@ -319,8 +330,9 @@ void conv2d(const Conv2dParams& p, std::int64_t batch, PictureSize in, const flo
   const GroupPanels layout(p);
   Scratch panels(layout.floats());
   layout.pack(p, weight, panels.data());
-  run_panels(p, batch, in, {x, p.in_channels}, layout, panels.data(), epilogue,
-             {out, p.out_channels});
+  const GemmPlan plan = make_plan(p, batch, in, p.in_channels, p.out_channels, epilogue.activation,
+                                  layout, get_num_threads());
+  run_groups(plan, p, layout, x, panels.data(), epilogue, out);
 }
 
 // Pixels of grad_x whose coordinates leave the same remainder by the stride (a phase) are touched
@@ -379,17 +391,19 @@ void conv2d_backward_input(const Conv2dParams& p, std::int64_t batch, PictureSiz
         }
       }
       const std::int64_t k = group_out * static_cast<std::int64_t>(order.size());
-      gemm.b = {&kernels, memory.data(), k, group_in};
+      const Panels panels = {&kernels, memory.data(), k, group_in};
+      gemm.kernels = &kernels;
+      gemm.k = k;
+      gemm.n = group_in;
       for (std::int64_t g = 0; g < p.groups; ++g) {
         const float* group_weight = weight + g * group_out * group_in * taps;
         if (taps == 1 && k > 0) {
-          gemm.b.pack(group_weight, group_in, 1);
+          panels.pack(group_weight, group_in, 1);
         } else {
-          gemm.b.pack_taps_back(group_weight, group_out, group_in, taps, order);
+          panels.pack_taps_back(group_weight, group_out, group_in, taps, order);
         }
-        gemm.in = grad_out + g * group_out;
-        gemm.out = grad_x + (phase_y * in.w + phase_x) * p.in_channels + g * group_in;
-        gemm.run();
+        gemm.run({grad_out + g * group_out, panels.data,
+                  grad_x + (phase_y * in.w + phase_x) * p.in_channels + g * group_in});
       }
     }
   }

@@ -5,14 +5,10 @@
 #include <vector>
 
 namespace fastconv {
-namespace {
-
-constexpr std::int64_t kMaxPositions = 36;
-constexpr double kMinWorkPerThread = 200'000;
 
 // How a run is cut: threads take ranges of tiles times ranges of panels; a thread works on blocks
 // of tiles (V) times blocks of panels (M).
-struct Plan {
+struct Winograd::Plan {
   PictureSize out;
   std::int64_t tiles_h, tiles_w, tiles;  // of one picture; of the batch
   std::int64_t panels;
@@ -20,7 +16,15 @@ struct Plan {
   std::int64_t block_tiles, block_panels;
   std::int64_t v_row;  // floats a tile of V
   double cycles;       // estimated
+
+  Plan(const Conv2dParams& params, int m, const TileKernels& kernels, std::int64_t batch,
+       PictureSize in, int threads, bool weights_stay = true);
 };
+
+namespace {
+
+constexpr std::int64_t kMaxPositions = 36;
+constexpr double kMinWorkPerThread = 200'000;
 
 // What one thread has to do, all sizes in floats.
 struct Work {
@@ -57,57 +61,56 @@ double Work::cycles(double block_tiles, double block_panels) const {
   return std::max(gemm, weights) + 0.3 * std::min(gemm, weights) + transforms;
 }
 
-Plan make_plan(const Conv2dParams& params, int m, const TileKernels& tiles, std::int64_t batch,
-               PictureSize in, int threads, bool weights_stay = true) {
+}  // namespace
+
+Winograd::Plan::Plan(const Conv2dParams& params, int m, const TileKernels& kernels,
+                     std::int64_t batch, PictureSize in, int threads, bool weights_stay) {
   const std::int64_t side = m + 2;
-  Plan p;
-  p.out = conv2d_output_size(params, batch, in);
-  p.tiles_h = ceil_div(p.out.h, m);
-  p.tiles_w = ceil_div(p.out.w, m);
-  p.tiles = batch * p.tiles_h * p.tiles_w;
-  p.panels = ceil_div(params.out_channels, tiles.nr);
+  out = conv2d_output_size(params, batch, in);
+  tiles_h = ceil_div(out.h, m);
+  tiles_w = ceil_div(out.w, m);
+  tiles = batch * tiles_h * tiles_w;
+  panels = ceil_div(params.out_channels, kernels.nr);
   const std::int64_t channels = params.in_channels;
   // Rows of A that share an L1 set would push each other out.
-  p.v_row = channels % 1024 == 0 ? channels + 16 : round_up(channels, 16);
+  v_row = channels % 1024 == 0 ? channels + 16 : round_up(channels, 16);
 
-  p.cycles = -1;
+  cycles = -1;
   for (int parts = 1; parts <= threads; ++parts) {
     if (threads % parts != 0) continue;
-    const std::int64_t my_tiles = ceil_div(p.tiles, parts);
-    const std::int64_t my_panels = ceil_div(p.panels, threads / parts);
+    const std::int64_t my_tiles = ceil_div(tiles, parts);
+    const std::int64_t my_panels = ceil_div(panels, threads / parts);
     const auto number = [](std::int64_t i) { return static_cast<double>(i); };
-    const Work work = {number(my_tiles),    number(my_panels), number(channels),
-                       number(side * side), number(p.v_row),   number(tiles.lanes),
-                       number(tiles.mr),    number(tiles.nr),  weights_stay};
+    const Work work = {number(my_tiles),    number(my_panels),  number(channels),
+                       number(side * side), number(v_row),      number(kernels.lanes),
+                       number(kernels.mr),  number(kernels.nr), weights_stay};
     for (std::int64_t rows : {1, 2, 3, 4, 6, 8}) {
-      const std::int64_t blocks = ceil_div(my_tiles, rows * tiles.mr);
-      const std::int64_t block_tiles = ceil_div(my_tiles, blocks);
+      const std::int64_t blocks = ceil_div(my_tiles, rows * kernels.mr);
+      const std::int64_t some_tiles = ceil_div(my_tiles, blocks);
       for (std::int64_t wanted : {1, 2, 4, 8, 16}) {
-        const std::int64_t block_panels = ceil_div(my_panels, ceil_div(my_panels, wanted));
-        const double cycles = work.cycles(number(block_tiles), number(block_panels));
-        if (p.cycles < 0 || cycles < p.cycles) {
-          p.cycles = cycles;
-          p.tile_parts = parts;
-          p.panel_parts = threads / parts;
-          p.block_tiles = block_tiles;
-          p.block_panels = block_panels;
+        const std::int64_t some_panels = ceil_div(my_panels, ceil_div(my_panels, wanted));
+        const double estimate = work.cycles(number(some_tiles), number(some_panels));
+        if (cycles < 0 || estimate < cycles) {
+          cycles = estimate;
+          tile_parts = parts;
+          panel_parts = threads / parts;
+          block_tiles = some_tiles;
+          block_panels = some_panels;
         }
         if (wanted >= my_panels) break;
       }
       if (blocks == 1) break;
     }
   }
-  return p;
 }
-
-}  // namespace
 
 Winograd::Winograd(const Conv2dParams& params, int tile, const float* weight)
     : params_(params),
       m_(tile),
       t_(tile + 2),
       tiles_(&tile_kernels()),
-      kernels_(&winograd_kernels()) {
+      kernels_(&winograd_kernels()),
+      plans_(new Recent<Plan>) {
   const std::int64_t channels = params.in_channels, outputs = params.out_channels;
   const std::int64_t positions = t_ * t_;
   position_floats_ = Panels::floats(*tiles_, channels, outputs);
@@ -134,6 +137,10 @@ Winograd::Winograd(const Conv2dParams& params, int tile, const float* weight)
   });
 }
 
+Winograd::~Winograd() = default;
+Winograd::Winograd(Winograd&&) noexcept = default;
+Winograd& Winograd::operator=(Winograd&&) noexcept = default;
+
 bool Winograd::supports(const Conv2dParams& p) {
   return p.kernel_h == 3 && p.kernel_w == 3 && p.stride_h == 1 && p.stride_w == 1 &&
          p.dilation_h == 1 && p.dilation_w == 1;
@@ -141,7 +148,7 @@ bool Winograd::supports(const Conv2dParams& p) {
 
 double Winograd::cost(const Conv2dParams& params, int tile, std::int64_t batch, PictureSize in,
                       int threads, bool weights_stay) {
-  return make_plan(params, tile, tile_kernels(), batch, in, threads, weights_stay).cycles;
+  return Plan(params, tile, tile_kernels(), batch, in, threads, weights_stay).cycles;
 }
 
 void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, PictureSize in,
@@ -154,7 +161,9 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
       static_cast<double>(batch * size.h * size.w) * static_cast<double>(channels * outputs) * 4;
   const int threads =
       static_cast<int>(std::clamp<double>(work / kMinWorkPerThread, 1, get_num_threads()));
-  const Plan p = make_plan(params_, m_, *tiles_, batch, in, threads);
+  const auto plan = plans_->get({batch, in.h, in.w, threads},
+                                [&] { return Plan(params_, m_, *tiles_, batch, in, threads); });
+  const Plan& p = *plan;
   const int kernel = m_ == 2 ? 0 : 1;
 
   const std::int64_t v_floats = positions * p.block_tiles * p.v_row;

@@ -11,9 +11,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "core/dispatch.hpp"
 #include "core/memory.hpp"
+#include "core/recent.hpp"
 #include "core/threads.hpp"
 #include "fastconv/conv.hpp"
 #include "gemm/panels.hpp"
@@ -50,6 +52,10 @@ class Winograd {
   // tile: m, 2 or 4. weight (out_channels, in_channels, 3, 3).
   Winograd(const Conv2dParams& params, int tile, const float* weight);
 
+  ~Winograd();
+  Winograd(Winograd&&) noexcept;
+  Winograd& operator=(Winograd&&) noexcept;
+
   // Strides in floats; residual is laid out as out.
   void run(const float* x, std::int64_t x_pixel, std::int64_t batch, PictureSize in,
            const Epilogue& epilogue, float* out, std::int64_t out_pixel) const;
@@ -63,12 +69,15 @@ class Winograd {
                      int threads, bool weights_stay);
 
  private:
+  struct Plan;
+
   Conv2dParams params_;
   int m_, t_;
   const TileKernels* tiles_;
   const WinogradKernels* kernels_;
   AlignedBuffer weights_;
-  std::int64_t position_floats_;  // of one position's panels
+  std::int64_t position_floats_;         // of one position's panels
+  std::unique_ptr<Recent<Plan>> plans_;  // by batch, size and threads
 };
 
 }  // namespace fastconv

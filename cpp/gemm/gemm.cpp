@@ -5,6 +5,7 @@
 
 #include "core/error.hpp"
 #include "core/memory.hpp"
+#include "core/recent.hpp"
 #include "gemm/implicit.hpp"
 
 namespace fastconv {
@@ -69,17 +70,17 @@ void few_rows(const GemmShape& s, const float* x, const float* w, float* out,
   });
 }
 
-ImplicitGemm rows_times_panels(std::int64_t m, const float* a, std::int64_t lda,
-                               const Panels& panels, float* c, std::int64_t ldc) {
+ImplicitGemm rows_times_panels(std::int64_t m, std::int64_t lda, const Panels& panels,
+                               std::int64_t ldc) {
   ImplicitGemm g;
-  g.in = a;
   g.in_w = g.out_w = m;
   g.channels = panels.k;
   g.in_pixel = lda;
-  g.out = c;
   g.out_pixel = ldc;
   g.taps = {{0, 0}};
-  g.b = panels;
+  g.kernels = panels.kernels;
+  g.k = panels.k;
+  g.n = panels.n;
   return g;
 }
 
@@ -111,14 +112,12 @@ void gemm(const GemmShape& s, float alpha, const float* a, const float* b, float
         });
   }
 
-  ImplicitGemm g = rows_times_panels(s.m, s.trans_a ? a_memory.data() : a, s.trans_a ? ldt : s.lda,
-                                     panels, c, s.ldc);
+  const float* rows = s.trans_a ? a_memory.data() : a;
+  ImplicitGemm g = rows_times_panels(s.m, s.trans_a ? ldt : s.lda, panels, s.ldc);
   g.alpha = alpha;
   g.beta = beta;
-  g.bias = epilogue.bias;
-  g.residual = epilogue.residual;
   g.activation = epilogue.activation;
-  g.run();
+  g.run({rows, panels.data, c, epilogue.bias, epilogue.residual});
 }
 
 namespace {
@@ -137,6 +136,7 @@ struct PackedLinear::Impl {
   AlignedBuffer weight, bias;
   Panels panels;  // its data is null where weights are bf16
   Activation activation;
+  Recent<GemmPlan> plans;  // by rows and threads
 
   const std::uint16_t* bf16() const {
     return reinterpret_cast<const std::uint16_t*>(weight.data());
@@ -188,10 +188,13 @@ void PackedLinear::run(const float* x, std::int64_t rows, float* out) const {
     });
     return;
   }
-  ImplicitGemm g = rows_times_panels(rows, x, panels.k, panels, out, panels.n);
-  g.bias = epilogue.bias;
-  g.activation = epilogue.activation;
-  g.run();
+  const int threads = get_num_threads();
+  const auto plan = impl_->plans.get({rows, threads}, [&] {
+    ImplicitGemm g = rows_times_panels(rows, panels.k, panels, panels.n);
+    g.activation = epilogue.activation;
+    return GemmPlan(g, threads);
+  });
+  plan->run({x, panels.data, out, epilogue.bias});
 }
 
 std::int64_t PackedLinear::in_features() const { return impl_->panels.k; }

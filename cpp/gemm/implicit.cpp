@@ -27,12 +27,13 @@ struct KBlock {
   std::vector<Run> runs;
 };
 
-// The plan of one call. A unit is what a strip holds one or more of: a line of output pixels, or,
-// where all output pixels are evenly spaced in memory (`flat`), one tile's worth of them.
-class Plan {
- public:
-  Plan(const ImplicitGemm& problem, int most_threads)
-      : g(problem), kernels(*problem.b.kernels), max_threads(most_threads) {
+}  // namespace
+
+// A unit is what a strip holds one or more of: a line of output pixels, or, where all output pixels
+// are evenly spaced in memory (`flat`), one tile's worth of them.
+struct GemmPlan::Impl {
+  Impl(const ImplicitGemm& problem, int most_threads)
+      : g(problem), kernels(*problem.kernels), max_threads(most_threads) {
     measure_taps();
     flatten();
     choose_strip();
@@ -40,10 +41,9 @@ class Plan {
     divide();
   }
 
-  void execute();
-  double cycles(bool weights_stay) const;  // estimated
+  void execute(const GemmOperands& operands) const;
+  double cycles(bool weights_stay) const;
 
- private:
   struct Part {
     Range units, panels;
   };
@@ -53,8 +53,8 @@ class Plan {
   void choose_strip();
   void block_k();
   void divide();
-  void work(const Part& part, float* strip, Tile* tiles) const;
-  void fill_strip(Range range, float* strip) const;
+  void work(const GemmOperands& operands, const Part& part, float* strip, Tile* tiles) const;
+  void fill_strip(const float* in, Range range, float* strip) const;
   void copy_line(const float* row, float* to) const;
   std::int64_t plan_tiles(Range range, Tile* tiles) const;
 
@@ -88,6 +88,7 @@ class Plan {
   bool flat = false;
   bool copy = false;
   bool stream = false;
+  std::int64_t start = 0;       // floats to the first pixel that a single tap inside sees
   std::int64_t in_spacing = 0;  // floats between successive output pixels' windows in `in`
   std::int64_t a_row = 0;       // the same where tiles read it: in `in` or in the strip
   std::int64_t strip_pixel = 0, strip_line = 0;  // floats
@@ -99,7 +100,7 @@ class Plan {
   double gemm_cycles = 0, weight_floats = 0, picture_floats = 0, again_floats = 0;
 };
 
-void Plan::measure_taps() {
+void GemmPlan::Impl::measure_taps() {
   one_tap = g.taps.size() == 1;
   if (g.taps.empty()) return;
   min_dy = max_dy = g.taps[0].dy;
@@ -115,7 +116,7 @@ void Plan::measure_taps() {
 }
 
 // Folds lines, then pictures, into one line of evenly spaced pixels where memory is so laid out.
-void Plan::flatten() {
+void GemmPlan::Impl::flatten() {
   in_spacing = g.step_w * g.in_pixel;
   if (!inside) return;
   const auto fold = [&](std::int64_t& count, std::int64_t in_stride, std::int64_t out_stride) {
@@ -133,7 +134,7 @@ void Plan::flatten() {
   flat = fold(g.out_h, g.step_h * g.in_row, g.out_row) && fold(g.images, g.in_image, g.out_image);
 }
 
-void Plan::choose_strip() {
+void GemmPlan::Impl::choose_strip() {
   const bool conflict = in_spacing % kL1SetStride == 0 && g.out_w > 4;
   copy = !inside || (conflict && (one_tap || !flat));
   const std::int64_t budget = static_cast<std::int64_t>(l2_cache_bytes() / sizeof(float) / 3);
@@ -144,7 +145,7 @@ void Plan::choose_strip() {
   }
   if (flat) {
     units = ceil_div(g.out_w, kernels.mr);
-    const std::int64_t unit_floats = std::max<std::int64_t>(1, kernels.mr * g.b.k);
+    const std::int64_t unit_floats = std::max<std::int64_t>(1, kernels.mr * g.k);
     strip_units = std::clamp<std::int64_t>(budget / unit_floats, 1, 512);
     strip_floats = strip_units * kernels.mr * strip_pixel;
   } else {
@@ -161,15 +162,15 @@ void Plan::choose_strip() {
   }
   strip_units = std::min(strip_units, std::max<std::int64_t>(1, units));
   a_row = copy ? (one_tap ? 1 : g.step_w) * strip_pixel : in_spacing;
-  if (one_tap && inside) g.in += g.taps[0].dy * g.in_row + g.taps[0].dx * g.in_pixel;
+  if (one_tap && inside) start = g.taps[0].dy * g.in_row + g.taps[0].dx * g.in_pixel;
 }
 
 // Runs of contiguous k, cut where a panel's share of k outgrows a quarter of L2.
-void Plan::block_k() {
+void GemmPlan::Impl::block_k() {
   const std::int64_t kc_limit = std::max<std::int64_t>(
       256, static_cast<std::int64_t>(l2_cache_bytes() / sizeof(float) / 4) / kernels.nr);
-  const std::int64_t blocks = std::max<std::int64_t>(1, ceil_div(g.b.k, kc_limit));
-  const std::int64_t kc = round_up(ceil_div(g.b.k, blocks), kLine);
+  const std::int64_t blocks = std::max<std::int64_t>(1, ceil_div(g.k, kc_limit));
+  const std::int64_t kc = round_up(ceil_div(g.k, blocks), kLine);
   k_blocks.push_back({0, 0, {}});
   std::int64_t k = 0;
   for (const Tap& tap : g.taps) {
@@ -195,11 +196,11 @@ void Plan::block_k() {
 
 // Cuts units times panels among the threads, along the axis (or both) that costs least: the largest
 // part's arithmetic, plus half of the time that its weights and its strips take to arrive.
-void Plan::divide() {
-  const std::int64_t panels = g.b.count();
+void GemmPlan::Impl::divide() {
+  const std::int64_t panels = ceil_div(g.n, kernels.nr);
   const std::int64_t unit_pixels = flat ? kernels.mr : g.out_w;
   const double total = static_cast<double>(units) * static_cast<double>(unit_pixels) *
-                       static_cast<double>(g.b.k) * static_cast<double>(g.b.n);
+                       static_cast<double>(g.k) * static_cast<double>(g.n);
   const int threads =
       static_cast<int>(std::clamp<double>(total / kMinWorkPerThread, 1.0, max_threads));
   const double fma_per_cycle = 2.0 * kernels.lanes;
@@ -212,10 +213,10 @@ void Plan::divide() {
     const double my_units = static_cast<double>(ceil_div(units, rows));
     const double my_columns = static_cast<double>(ceil_div(panels, columns) * kernels.nr);
     const double strips = std::max(1.0, my_units / static_cast<double>(strip_units));
-    const double weights = my_columns * static_cast<double>(g.b.k);
+    const double weights = my_columns * static_cast<double>(g.k);
     const double picture = my_units * static_cast<double>(unit_pixels * g.channels);
     const double gemm =
-        my_units * static_cast<double>(unit_pixels * g.b.k) * my_columns / fma_per_cycle;
+        my_units * static_cast<double>(unit_pixels * g.k) * my_columns / fma_per_cycle;
     const double cost = gemm + 0.5 * (weights * strips + picture) / kFromL3;
     if (best < 0 || cost < best) {
       best = cost;
@@ -234,15 +235,14 @@ void Plan::divide() {
     }
   }
 
-  const std::int64_t bytes = g.images * g.out_h * g.out_w * g.b.n * 4;
+  const std::int64_t bytes = g.images * g.out_h * g.out_w * g.n * 4;
   const auto on_lines = [](std::int64_t floats) { return floats % kLine == 0; };
   stream = bytes >= kStreamBytes && k_blocks.size() == 1 && g.beta == 0.0f &&
-           reinterpret_cast<std::uintptr_t>(g.out) % 64 == 0 && on_lines(g.out_pixel) &&
-           on_lines(g.out_row) && on_lines(g.out_image);
+           on_lines(g.out_pixel) && on_lines(g.out_row) && on_lines(g.out_image);
 }
 
 // All that is fetched ahead costs some of its time even where there is more to compute.
-double Plan::cycles(bool weights_stay) const {
+double GemmPlan::Impl::cycles(bool weights_stay) const {
   const double moved = weight_floats / (weights_stay ? kFromL3 : kFromMemory) +
                        (picture_floats + again_floats) / kFromL3;
   return std::max(gemm_cycles, moved) + 0.3 * std::min(gemm_cycles, moved);
@@ -250,7 +250,7 @@ double Plan::cycles(bool weights_stay) const {
 
 // One line of the strip from a line of the picture, with zeros outside it. A single tap takes only
 // the pixels that it sees.
-void Plan::copy_line(const float* row, float* to) const {
+void GemmPlan::Impl::copy_line(const float* row, float* to) const {
   const std::int64_t step = one_tap ? g.step_w : 1;
   const std::int64_t count = strip_line / std::max<std::int64_t>(1, strip_pixel);
   const std::int64_t left =
@@ -275,11 +275,11 @@ void Plan::copy_line(const float* row, float* to) const {
 }
 
 // Copies what the units' tiles will read, picture by picture.
-void Plan::fill_strip(Range range, float* strip) const {
+void GemmPlan::Impl::fill_strip(const float* in, Range range, float* strip) const {
   if (flat) {
     const std::int64_t end = pixels(range.end - 1).end;
     for (std::int64_t i = pixels(range.begin).begin; i < end; ++i, strip += strip_pixel) {
-      std::memcpy(strip, g.in + i * in_spacing,
+      std::memcpy(strip, in + start + i * in_spacing,
                   static_cast<std::size_t>(g.channels) * sizeof(float));
     }
     return;
@@ -291,13 +291,13 @@ void Plan::fill_strip(Range range, float* strip) const {
       if (in_y < 0 || in_y >= g.in_h) {
         std::memset(strip, 0, static_cast<std::size_t>(strip_line) * sizeof(float));
       } else {
-        copy_line(g.in + image * g.in_image + in_y * g.in_row, strip);
+        copy_line(in + image * g.in_image + in_y * g.in_row, strip);
       }
     }
   });
 }
 
-std::int64_t Plan::plan_tiles(Range range, Tile* tiles) const {
+std::int64_t GemmPlan::Impl::plan_tiles(Range range, Tile* tiles) const {
   std::int64_t n_tiles = 0;
   if (flat) {
     const std::int64_t first = copy ? pixels(range.begin).begin : 0;
@@ -347,46 +347,47 @@ std::int64_t Plan::plan_tiles(Range range, Tile* tiles) const {
   return n_tiles;
 }
 
-void Plan::work(const Part& part, float* strip, Tile* tiles) const {
+void GemmPlan::Impl::work(const GemmOperands& operands, const Part& part, float* strip,
+                          Tile* tiles) const {
   TileJob job;
   job.tiles = tiles;
-  job.a = copy ? strip : g.in;
+  job.a = copy ? strip : operands.in + start;
   job.cold = !copy && one_tap && g.in_pixel == g.channels && g.step_w == 1;
   job.a_row = a_row;
   job.a_step = 1;
-  job.b = g.b.data + part.panels.begin * g.b.stride();
-  job.panel_stride = g.b.stride();
+  job.panel_stride = g.k * kernels.nr;
+  job.b = operands.panels + part.panels.begin * job.panel_stride;
   job.n_begin = part.panels.begin * kernels.nr;
-  job.n_end = std::min(part.panels.end * kernels.nr, g.b.n);
+  job.n_end = std::min(part.panels.end * kernels.nr, g.n);
   job.next_b = nullptr;
-  job.c = g.out;
+  job.c = operands.out;
   job.c_row = g.out_pixel;
   job.alpha = g.alpha;
-  job.stream = stream;
+  job.stream = stream && reinterpret_cast<std::uintptr_t>(operands.out) % 64 == 0;
 
   const std::int64_t strips = ceil_div(part.units.size(), strip_units);
   for (std::int64_t i = 0; i < strips; ++i) {
     Range range = split(part.units.size(), strips, i);
     range = {part.units.begin + range.begin, part.units.begin + range.end};
-    if (copy) fill_strip(range, strip);
+    if (copy) fill_strip(operands.in, range, strip);
     job.n_tiles = plan_tiles(range, tiles);
     for (std::size_t k = 0; k < k_blocks.size(); ++k) {
-      const bool first = k == 0, last = k + 1 == k_blocks.size();
+      const bool opens = k == 0, last = k + 1 == k_blocks.size();
       job.runs = k_blocks[k].runs.data();
       job.n_runs = static_cast<std::int64_t>(k_blocks[k].runs.size());
       job.k_begin = k_blocks[k].k_begin;
       job.k_length = k_blocks[k].k_length;
-      job.beta = first ? g.beta : 1.0f;
-      job.bias = last ? g.bias : nullptr;
+      job.beta = opens ? g.beta : 1.0f;
+      job.bias = last ? operands.bias : nullptr;
       // First, so that the result may take the residual's place.
-      job.residual = first ? g.residual : nullptr;
+      job.residual = opens ? operands.residual : nullptr;
       job.activation = last ? g.activation : Activation{};
       kernels.by_row(job);
     }
   }
 }
 
-void Plan::execute() {
+void GemmPlan::Impl::execute(const GemmOperands& operands) const {
   const std::int64_t n_parts = static_cast<std::int64_t>(parts.size());
   const std::int64_t my_strip = copy ? round_up(strip_floats, kLine) : 0;
   const std::int64_t my_tiles = max_tiles();
@@ -395,20 +396,31 @@ void Plan::execute() {
   Scratch tiles(n_parts * my_tiles * static_cast<std::int64_t>(sizeof(Tile) / sizeof(float)));
   Tile* tile_memory = reinterpret_cast<Tile*>(tiles.data());
   parallel_team(static_cast<int>(n_parts), [&](int i) {
-    work(parts[static_cast<std::size_t>(i)], strips.data() + i * my_strip,
+    work(operands, parts[static_cast<std::size_t>(i)], strips.data() + i * my_strip,
          tile_memory + i * my_tiles);
   });
 }
 
-}  // namespace
-
-void ImplicitGemm::run() const {
-  if (images == 0 || out_h == 0 || out_w == 0 || b.n == 0) return;
-  Plan(*this, get_num_threads()).execute();
+GemmPlan::GemmPlan(const ImplicitGemm& problem, int threads) {
+  const bool empty =
+      problem.images == 0 || problem.out_h == 0 || problem.out_w == 0 || problem.n == 0;
+  if (!empty) impl_ = std::make_unique<Impl>(problem, threads);
 }
 
-double ImplicitGemm::cost(int threads, bool weights_stay) const {
-  return Plan(*this, threads).cycles(weights_stay);
+GemmPlan::~GemmPlan() = default;
+GemmPlan::GemmPlan(GemmPlan&&) noexcept = default;
+GemmPlan& GemmPlan::operator=(GemmPlan&&) noexcept = default;
+
+void GemmPlan::run(const GemmOperands& operands) const {
+  if (impl_ != nullptr) impl_->execute(operands);
+}
+
+double GemmPlan::cycles(bool weights_stay) const {
+  return impl_ == nullptr ? 0 : impl_->cycles(weights_stay);
+}
+
+void ImplicitGemm::run(const GemmOperands& operands) const {
+  GemmPlan(*this, get_num_threads()).run(operands);
 }
 
 }  // namespace fastconv

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "gemm/panels.hpp"
@@ -21,30 +22,54 @@ struct Tap {
   std::int64_t dy, dx;
 };
 
+// The memory of one run.
+struct GemmOperands {
+  const float* in;
+  const float* panels;  // B, packed
+  float* out;
+  const float* bias = nullptr;      // by column, or null
+  const float* residual = nullptr;  // with out's strides, or null; may be out itself
+};
+
+class GemmPlan;
+
 struct ImplicitGemm {
   // Strides in floats. Channels are contiguous.
-  const float* in = nullptr;
   std::int64_t images = 1, in_h = 1, in_w = 1, channels = 0;
   std::int64_t in_pixel = 0, in_row = 0, in_image = 0;
 
-  float* out = nullptr;
   std::int64_t out_h = 1, out_w = 1;
   std::int64_t out_pixel = 0, out_row = 0, out_image = 0;
 
   std::int64_t step_h = 1, step_w = 1;
   std::vector<Tap> taps;  // in the order of B's rows
 
-  Panels b;
+  const TileKernels* kernels = nullptr;
+  std::int64_t k = 0, n = 0;  // rows and columns of B
 
   float alpha = 1, beta = 0;
-  const float* bias = nullptr;
-  const float* residual = nullptr;  // with out's strides; may be out itself
   Activation activation;
 
-  void run() const;
+  // Plans and runs.
+  void run(const GemmOperands& operands) const;
+};
 
-  // Estimated cycles of run() on `threads` threads. weights_stay: in L3, from run to run.
-  double cost(int threads, bool weights_stay) const;
+// How one problem is cut, for so many threads; any number of runs may use it at the same time.
+class GemmPlan {
+ public:
+  GemmPlan(const ImplicitGemm& problem, int threads);
+  ~GemmPlan();
+  GemmPlan(GemmPlan&&) noexcept;
+  GemmPlan& operator=(GemmPlan&&) noexcept;
+
+  void run(const GemmOperands& operands) const;
+
+  // Estimated cycles of a run. weights_stay: in L3, from run to run.
+  double cycles(bool weights_stay) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;  // null where there is nothing to compute
 };
 
 }  // namespace fastconv
