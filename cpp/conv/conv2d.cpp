@@ -235,6 +235,38 @@ ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& p, std::int64_t b
   return algorithm;
 }
 
+// How many neighbouring pixels of few channels fill a vector together: they are one pixel of as
+// many times the channels, in the same place, of a convolution whose kernel is as much wider. 1
+// where there is nothing to gain.
+std::int64_t neighbours(const Conv2dParams& p, std::int64_t batch, PictureSize in) {
+  if (p.groups != 1 || p.dilation_w != 1 || p.kernel_w <= p.stride_w || batch < 1) return 1;
+  const std::int64_t lanes = tile_kernels().lanes, width = conv2d_output_size(p, batch, in).w;
+  for (std::int64_t count : {4, 3, 2}) {
+    if (count * p.out_channels <= lanes && width % count == 0) return count;
+  }
+  return 1;
+}
+
+// That convolution: neighbour i's weights lie i strides further right.
+PackedConv2d pack_neighbours(const Conv2dParams& p, const float* weight, const float* bias,
+                             Activation activation, std::int64_t count) {
+  Conv2dParams wide = p;
+  wide.out_channels *= count;
+  wide.kernel_w += (count - 1) * p.stride_w;
+  wide.stride_w *= count;
+  const std::int64_t lines = p.in_channels * p.kernel_h;  // of one output channel's kernel
+  std::vector<float> weights(static_cast<std::size_t>(wide.out_channels * lines * wide.kernel_w));
+  std::vector<float> biases;
+  float* to = weights.data();
+  for (std::int64_t i = 0; i < count; ++i) {
+    for (std::int64_t line = 0; line < p.out_channels * lines; ++line, to += wide.kernel_w) {
+      std::copy_n(weight + line * p.kernel_w, p.kernel_w, to + i * p.stride_w);
+    }
+    if (bias != nullptr) biases.insert(biases.end(), bias, bias + p.out_channels);
+  }
+  return PackedConv2d(wide, weights.data(), bias == nullptr ? nullptr : biases.data(), activation);
+}
+
 }  // namespace
 
 struct PackedConv2d::Impl {
@@ -244,6 +276,9 @@ struct PackedConv2d::Impl {
   ConvAlgorithm algorithm = ConvAlgorithm::direct;
   AlignedBuffer weight, bias;
   std::vector<Winograd> winograd;  // one a group
+  std::int64_t together = 1;       // pixels that `wide`, which fits pictures `wide_in` wide, joins
+  std::int64_t wide_in = 0;
+  std::unique_ptr<PackedConv2d> wide;
   Activation activation;
   Recent<GemmPlan> plans;  // by batch, size, pixel strides and threads
 };
@@ -251,7 +286,18 @@ struct PackedConv2d::Impl {
 PackedConv2d::PackedConv2d(const Conv2dParams& p, const float* weight, const float* bias,
                            Activation activation, ConvAlgorithm algorithm, std::int64_t batch,
                            PictureSize in, bool weights_stay)
-    : impl_(new Impl{p, is_depthwise(p), GroupPanels(p), algorithm, {}, {}, {}, activation, {}}) {
+    : impl_(new Impl{p,
+                     is_depthwise(p),
+                     GroupPanels(p),
+                     algorithm,
+                     {},
+                     {},
+                     {},
+                     1,
+                     0,
+                     nullptr,
+                     activation,
+                     {}}) {
   // The smallest picture that the kernel fits: checks the parameters.
   conv2d_output_size(p, 0,
                      {checked_mul("conv2d", p.dilation_h, p.kernel_h),
@@ -270,6 +316,12 @@ PackedConv2d::PackedConv2d(const Conv2dParams& p, const float* weight, const flo
   } else {
     impl_->weight = AlignedBuffer(impl_->layout.floats());
     impl_->layout.pack(p, weight, impl_->weight.data());
+    if (algorithm == ConvAlgorithm::fastest) impl_->together = neighbours(p, batch, in);
+    if (impl_->together > 1) {
+      impl_->wide_in = in.w;
+      impl_->wide = std::make_unique<PackedConv2d>(
+          pack_neighbours(p, weight, bias, activation, impl_->together));
+    }
   }
   if (bias != nullptr) {
     impl_->bias = AlignedBuffer(p.out_channels);
@@ -291,6 +343,10 @@ void PackedConv2d::run(const float* x, std::int64_t batch, PictureSize in, const
 
 void PackedConv2d::run(const float* x, std::int64_t x_pixel, std::int64_t batch, PictureSize in,
                        const float* residual, float* out, std::int64_t out_pixel) const {
+  if (impl_->wide != nullptr && in.w == impl_->wide_in && out_pixel == impl_->params.out_channels) {
+    impl_->wide->run(x, x_pixel, batch, in, residual, out, impl_->together * out_pixel);
+    return;
+  }
   const Epilogue epilogue = {impl_->bias.data(), residual, impl_->activation};
   const float* weight = impl_->weight.data();
   if (!impl_->winograd.empty()) {

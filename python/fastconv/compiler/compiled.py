@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from .plan import is_step, plan_memory
 from .preset import byte_table
 from .profile import Profile, profile
 from .table import bytes_text, table
+from .tuning import tuned
 
 __all__ = ["CompiledNetwork", "Options"]
 
@@ -36,6 +39,7 @@ class Options:
     threads: int  # 0: the global count
     recompiles: bool
     preset: Any
+    tuning: Path | None  # the file to read and extend
 
 
 class CompiledNetwork:
@@ -46,14 +50,9 @@ class CompiledNetwork:
     the weights again.
     """
 
-    def __init__(self, graph: Graph, options: Options) -> None:
+    def __init__(self, graph: Graph, options: Options, choices: Mapping[str, str] = {}) -> None:
         self._graph = graph
         self._options = options
-        self._packer = Packer(
-            winograd=options.winograd,
-            weights=options.weights,
-            parameters=sum(map(parameters, graph.nodes)),
-        )
         self._lock = threading.Lock()
         self._others: list[tuple[int, ...]] = []
         shape = graph.input.shape
@@ -64,6 +63,11 @@ class CompiledNetwork:
         self._table = None
         if options.preset is not None:
             self._table = byte_table(options.preset, shape[1])
+        self._choices = dict(choices)
+        if options.tuning is not None and not choices:
+            threads = options.threads or _core.get_num_threads()
+            self._choices = tuned(graph, self._plan, self._new_packer(), threads, options.tuning)
+        self._packer = self._new_packer()
         self._networks = {shape: self._build(graph)}
 
     @property
@@ -151,10 +155,19 @@ class CompiledNetwork:
         return "\n".join(lines)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"graph": self._graph, "options": self._options}
+        return {"graph": self._graph, "options": self._options, "choices": self._choices}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        CompiledNetwork.__init__(self, state["graph"], state["options"])
+        CompiledNetwork.__init__(self, state["graph"], state["options"], state["choices"])
+
+    def _new_packer(self) -> Packer:
+        return Packer(
+            winograd=self._options.winograd,
+            weights=self._options.weights,
+            parameters=sum(map(parameters, self._graph.nodes)),
+            threads=self._options.threads or _core.get_num_threads(),
+            choices=self._choices,
+        )
 
     def _run_other(self, x: NDArray[Any], out: NDArray[np.float32] | None) -> NDArray[np.float32]:
         """Run on a shape that is not the compiled one, or raise."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..autograd.geometry import integer
 from ..nn import Module
@@ -11,6 +15,7 @@ from ..nn.arguments import flag
 from .compiled import CompiledNetwork, Options
 from .passes import optimise
 from .trace import trace
+from .tuning import default_path
 
 __all__ = ["compile"]
 
@@ -24,6 +29,7 @@ def compile(
     weights: str = "fp32",
     batch: str = "recompile",
     preset: Any = None,
+    tune: bool | str | os.PathLike[str] = False,
 ) -> CompiledNetwork:
     """Turn a network of layers into one object that runs in one call, in inference mode.
 
@@ -35,6 +41,10 @@ def compile(
     batch: what other batch sizes than N do, "recompile" (kept for the next time) or "error".
     preset: (mean, scale), numbers or one a channel; the network then also takes uint8 pictures,
     of which it sees (byte - mean) * scale.
+    tune: measure the algorithms that each 3x3 convolution can take, instead of estimating which is
+    best. The answers are remembered, by CPU, version, shape and threads, in the file named, or, if
+    True, in fastconv/tuning.json in the user's cache folder. A file that cannot be read is ignored
+    with a warning, and written anew.
 
     The network is left as it was, and shares its weights with the result: compile again after
     training it (pickling and other batch sizes raise ValueError then). Python runs only now, so
@@ -68,8 +78,19 @@ def compile(
         threads=0 if threads is None else integer("compile", "threads", threads, 1),
         recompiles=batch == "recompile",
         preset=preset,
+        tuning=_tuning_file(tune),
     )
     return CompiledNetwork(optimise(trace(net, shape)), options)
+
+
+def _tuning_file(tune: Any) -> Path | None:
+    if isinstance(tune, (bool, np.bool_)):
+        return default_path() if tune else None
+    if isinstance(tune, (str, os.PathLike)):
+        return Path(tune)
+    raise TypeError(
+        f"compile: tune must be True, False or the path of a file (type={type(tune).__name__})"
+    )
 
 
 def _full_shape(net: Module, shape: Sequence[int] | None) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from .. import _core
 from .graph import Node
 from .weight import Weight
 
-__all__ = ["Packer"]
+__all__ = ["Packer", "choice_key"]
 
 # What a network can count on of a cache that all cores and programs share.
 _CACHE_BYTES = 32 << 20
@@ -21,10 +22,22 @@ class Packer:
 
     `winograd` allows the algorithms that multiply less, `weights` is the type that linear layers
     keep theirs in, "fp32" or "bf16". `parameters` is the size of the network: the weights of a
-    small one stay in a cache from run to run.
+    small one stay in a cache from run to run. `choices` has the algorithms that were tuned, by
+    choice_key; an estimate chooses the others.
     """
 
-    def __init__(self, *, winograd: bool, weights: str, parameters: int) -> None:
+    def __init__(
+        self,
+        *,
+        winograd: bool,
+        weights: str,
+        parameters: int,
+        threads: int,
+        choices: Mapping[str, str] | None = None,
+    ) -> None:
+        self._threads = threads
+        self._choices = choices or {}
+        self._forced: str | None = None
         self._weights_stay = 4 * parameters <= _CACHE_BYTES
         self._winograd = winograd
         self._weights = weights
@@ -36,15 +49,29 @@ class Packer:
         """Return a convolution's packed weights, for the batch and the picture that it reads."""
         weight = node["weight"]
         known = self._convolutions.setdefault(weight, {})
-        # The algorithm depends on the sizes, but only 3x3 kernels have a choice.
-        choice = self._winograd and weight.shape[2:] == (3, 3) and node.output.shape[0] > 0
-        if known and not choice:
+        if known and not self.has_choice(node):
             packed = next(iter(known.values()))
         else:
             packed = self._pack(node)
             packed = known.setdefault(packed.algorithm, packed)
         self._algorithms[node] = packed.algorithm
         return packed
+
+    def has_choice(self, node: Node) -> bool:
+        """Whether a node is a convolution that more than one algorithm computes, as Winograd's do.
+
+        Which is best then depends on the size of the picture.
+        """
+        if node.op != "conv2d" or not self._winograd or node.output.shape[0] == 0:
+            return False
+        channels = node.inputs[0].shape[1]
+        depthwise = node["groups"] == channels == node.output.shape[1] > 1
+        geometry = (node["weight"].shape[2:], node["stride"], node["dilation"])
+        return geometry == ((3, 3), (1, 1), (1, 1)) and not depthwise
+
+    def force(self, algorithm: str) -> None:
+        """Pack what has a choice for one algorithm from now on."""
+        self._forced = algorithm
 
     def linear(self, node: Node) -> _core.PackedLinear:
         """Return a linear layer's packed weights."""
@@ -74,11 +101,28 @@ class Packer:
             node["dilation"],
             node["groups"],
             node["activation"],
-            "fastest" if self._winograd else "direct",
+            self._algorithm_for(node),
             batch,
             (height, width),
             self._weights_stay,
         )
+
+    def _algorithm_for(self, node: Node) -> str:
+        if not self._winograd:
+            return "direct"
+        if not self.has_choice(node):
+            return "fastest"
+        return self._forced or self._choices.get(choice_key(node, self._threads), "fastest")
+
+
+def choice_key(node: Node, threads: int) -> str:
+    """Return what the best algorithm of a convolution depends on, for people and tuning files."""
+    batch, channels, height, width = node.inputs[0].shape
+    (top, bottom), (left, right) = node["padding"]
+    return (
+        f"conv2d 3x3 {channels}->{node.output.shape[1]}, groups {node['groups']}, "
+        f"padding {top},{bottom},{left},{right}, input {batch}x{height}x{width}, threads {threads}"
+    )
 
 
 def _bias(node: Node) -> Any:

@@ -94,7 +94,7 @@ class Regions:
         return True
 
     def space(self, graph: Graph) -> None:
-        """Leave a line between pixels that would share cache sets, where all steps can live with it.
+        """Leave a line between pixels that would share cache sets, where all steps allow it.
 
         The rows of a convolution's tile, a pixel each, would push each other out otherwise.
         """

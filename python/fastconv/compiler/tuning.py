@@ -1,0 +1,140 @@
+"""Tuning: which algorithm each convolution takes, measured once and remembered in a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import _core
+from .build import build, step_count
+from .graph import Graph
+from .packing import Packer, choice_key
+from .plan import Plan
+
+__all__ = ["default_path", "tuned"]
+
+_FORMAT = 1
+_ALGORITHMS = ("direct", "winograd2", "winograd4")
+_REPEATS = 9
+
+Choices = dict[str, str]  # algorithms by choice_key
+
+
+def default_path() -> Path:
+    """Return the file for `tune=True`: fastconv/tuning.json in the user's cache folder."""
+    folder = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    return Path(folder or Path.home() / ".cache") / "fastconv" / "tuning.json"
+
+
+def tuned(graph: Graph, plan: Plan, packer: Packer, threads: int, path: Path) -> Choices:
+    """Return the fastest algorithm of each convolution that has a choice.
+
+    What the file does not know is measured, in the network itself: all convolutions with one
+    algorithm, then with the next, in turns. The file is then written anew.
+    """
+    wanted = {choice_key(node, threads) for node in graph.nodes if packer.has_choice(node)}
+    if not wanted:
+        return {}
+    known = {key: choice for key, choice in _read(path).items() if choice in _ALGORITHMS}
+    if not wanted <= known.keys():
+        known.update(_measure(graph, plan, packer, threads))
+        _write(path, known)
+    return {key: known[key] for key in wanted}
+
+
+def _measure(graph: Graph, plan: Plan, packer: Packer, threads: int) -> Choices:
+    networks = {}
+    for algorithm in _ALGORITHMS:
+        packer.force(algorithm)
+        networks[algorithm] = build(graph, plan, packer, threads)
+    x = np.random.default_rng(0).standard_normal(graph.input.shape).astype(np.float32)
+    laps: dict[str, list[Any]] = {algorithm: [] for algorithm in networks}
+    for repeat in range(1 + _REPEATS):
+        for algorithm, network in networks.items():
+            lap = network.run_timed(x)
+            if repeat > 0:  # the first run takes an arena and faults it in
+                laps[algorithm].append(lap)
+    seconds: dict[str, dict[str, float]] = {}
+    for algorithm in networks:
+        medians = np.median(laps[algorithm], axis=0)
+        at = 1  # after the conversion of the input
+        for node in graph.nodes:
+            if packer.has_choice(node):
+                times = seconds.setdefault(choice_key(node, threads), {})
+                times[algorithm] = times.get(algorithm, 0.0) + float(medians[at])
+            at += step_count(node)
+    return {key: min(times, key=times.__getitem__) for key, times in seconds.items()}
+
+
+def _machine() -> str:
+    """What the choices depend on besides the layer: CPU, instruction set, version."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                cpu = line.partition(":")[2].strip()
+                break
+    return f"{cpu}, {_core.get_isa()}, fastconv {_core.__version__}"
+
+
+def _read(path: Path) -> Choices:
+    """Return what the file knows of this machine; a file that makes no sense knows nothing."""
+    return dict(_content(path).get(_machine(), {}))
+
+
+def _content(path: Path) -> dict[str, Choices]:
+    try:
+        text = path.read_text()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        return _ignored(path, str(error))
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return _ignored(path, f"not JSON: {error}")
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        return _ignored(path, f"not a tuning file of format {_FORMAT}")
+    machines = content.get("machines")
+    if not isinstance(machines, dict) or not all(map(_is_choices, machines.values())):
+        return _ignored(path, "its machines are not algorithms by layer")
+    return machines
+
+
+def _is_choices(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(choice, str) for choice in value.values())
+
+
+def _ignored(path: Path, why: str) -> dict[str, Choices]:
+    warnings.warn(f"compile: the tuning file {path} is ignored: {why}", stacklevel=6)
+    return {}
+
+
+def _write(path: Path, choices: Mapping[str, str]) -> None:
+    """Put this machine's choices into the file, beside other machines', in one go."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # _read has said so
+        machines = _content(path)
+    machines[_machine()] = dict(sorted(choices.items()))
+    text = json.dumps({"format": _FORMAT, "machines": machines}, indent=1) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+        try:
+            with open(handle, "w") as file:
+                file.write(text)
+            os.replace(name, path)
+        except BaseException:
+            os.unlink(name)
+            raise
+    except OSError as error:
+        warnings.warn(f"compile: the tuning file {path} cannot be written: {error}", stacklevel=6)
