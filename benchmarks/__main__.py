@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks kernels | networks | training | all | shapes | plot`."""
+"""The command line; `python -m benchmarks` lists its commands."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ _NETWORKS = "lenet5,alexnet,vgg16,googlenet,resnet18,resnet50"
 # Batch sizes at which the networks are commonly trained on a CPU.
 _TRAINING_BATCHES = {"lenet5": 64, "alexnet": 32, "googlenet": 16, "resnet18": 16}
 _OTHER_BATCH = 8
+# And at which they are used.
+_INFERENCE_BATCHES = {"lenet5": [1, 64]}
+_OTHER_BATCHES = [1, 4, 16]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,21 +52,20 @@ def _interpret(options: argparse.Namespace) -> None:
         for name in _list(options.networks):
             load(name)
     if hasattr(options, "networks"):
-        from fastconv import models
-
         from .peers import choose
 
         options.networks = _list(options.networks)
         if options.command != "kernels":
-            for name in options.networks:
-                models.input_shape(name)
+            from .subject import Subject
+
+            options.subjects = [Subject.parse(text) for text in options.networks]
         if options.batch is not None:
             options.batch = _batches(options.batch)
         options.peers = choose(options.peers)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Layers and networks against their twins and peers.")
     commands = parser.add_subparsers(dest="command")
 
     kernels = commands.add_parser("kernels", help="every layer shape of the networks, one by one")
@@ -89,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     kernels.set_defaults(run=_run_kernels)
 
     networks = commands.add_parser("networks", help="whole networks in inference")
-    _common(networks, _NETWORKS, "1,16")
+    _common(networks, f"{_NETWORKS},resnet152", None)
     _files(networks)
     networks.set_defaults(run=_run_networks)
 
@@ -109,6 +111,10 @@ def _parser() -> argparse.ArgumentParser:
     plot.add_argument("results", type=Path)
     plot.add_argument("picture", type=Path)
     plot.set_defaults(run=_run_plot)
+
+    readme = commands.add_parser("readme", help="write the README's table from results files")
+    readme.add_argument("results", type=Path, nargs="+")
+    readme.set_defaults(run=_run_readme)
     return parser
 
 
@@ -196,19 +202,23 @@ def _run_kernels(options: argparse.Namespace) -> int:
 
 
 def _run_networks(options: argparse.Namespace) -> int:
-    return _race(options, [(n, b) for n in options.networks for b in options.batch])
+    pairs = []
+    for subject in options.subjects:
+        default = _INFERENCE_BATCHES.get(subject.name, _OTHER_BATCHES)
+        pairs += [(subject, b) for b in options.batch or default]
+    return _race(options, pairs)
 
 
 def _run_training(options: argparse.Namespace) -> int:
     pairs = []
-    for name in options.networks:
-        default = [_TRAINING_BATCHES.get(name, _OTHER_BATCH)]
-        pairs += [(name, b) for b in options.batch or default]
+    for subject in options.subjects:
+        default = [_TRAINING_BATCHES.get(subject.name, _OTHER_BATCH)]
+        pairs += [(subject, b) for b in options.batch or default]
     return _race(options, pairs, training=True)
 
 
 def _race(
-    options: argparse.Namespace, pairs: list[tuple[str, int]], *, training: bool = False
+    options: argparse.Namespace, pairs: list[tuple[Any, int]], *, training: bool = False
 ) -> int:
     from .race import Race, summary
     from .timing import Budget
@@ -217,8 +227,8 @@ def _race(
     machine = _start(command)
     print("Each in a process of its own, stopped between its turns; answers compared with ours.")
     run = Race(Budget(2, 0.01, 0.0, 0.002) if options.quick else Budget(5, 0.4), options.peers)
-    for network, batch in pairs:
-        run.run(network, batch, training=training)
+    for subject, batch in pairs:
+        run.run(subject, batch, training=training)
     if not run.results:
         return 1
     print("", *summary(run.results), sep="\n")
@@ -233,7 +243,9 @@ def _race(
 
 def _run_all(options: argparse.Namespace) -> int:
     status = _run_kernels(options) or _run_networks(options)
-    options.networks, options.batch = ["lenet5"], None
+    from .subject import Subject
+
+    options.subjects, options.batch = [Subject.parse("lenet5")], None
     return status or _run_training(options)
 
 
@@ -241,6 +253,13 @@ def _run_shapes(options: argparse.Namespace) -> int:
     from .tracing import write
 
     print(*write(Path(__file__).with_name("shapes")), sep="\n")
+    return 0
+
+
+def _run_readme(options: argparse.Namespace) -> int:
+    from .readme import write
+
+    write(options.results, Path(__file__).parent.parent / "README.md")
     return 0
 
 

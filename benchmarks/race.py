@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import _core, get_num_threads, models
+from fastconv import _core, get_num_threads
 
 from . import trained
 from .cases import WrongAnswer
@@ -19,6 +19,7 @@ from .peers import OURS, TWIN, Peer, Unsupported, Workload
 from .peers.exporter import Exporter
 from .peers.process import PeerFailed, PeerProcess
 from .report import Table, number
+from .subject import Subject
 from .timing import Budget, PeakMeter, Sample, alternate
 from .tracing import trace
 
@@ -32,7 +33,7 @@ _TOLERANCE = 2e-4
 class Result:
     """One network at one batch size."""
 
-    network: str
+    network: str  # a Subject, as text
     variant: str
     batch: int
     flop: int  # of the convolutions and full layers
@@ -84,14 +85,16 @@ class Race:
         self.results: list[Result] = []
         self.wrong: list[str] = []  # networks whose answer is not the twin's
 
-    def run(self, network: str, batch: int, *, training: bool = False) -> None:
+    def run(self, subject: Subject, batch: int, *, training: bool = False) -> None:
         """Measure one network, unless its answer is wrong, and print its table."""
-        variant = models.variants(network)[0]
-        print(f"\n{network} {variant}, batch {batch}{', a training step' if training else ''}")
+        network, variant = str(subject), subject.variant
+        print(f"\n{network} ({variant}), batch {batch}{', a training step' if training else ''}")
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            trained.write(folder, network, variant, batch)
-            workload = Workload(batch, folder, network=network, variant=variant, training=training)
+            trained.write(folder, subject, batch)
+            workload = Workload(
+                batch, folder, network=subject.name, variant=variant, training=training
+            )
             try:
                 runners, errors, left_out = self._prepare(workload, stack)
             except WrongAnswer as problem:
@@ -109,7 +112,7 @@ class Race:
             if process.peer.slice and not training:
                 samples[name] = replace(samples[name], calls=batch)
         # Backward computes two gradients, each as much work as forward.
-        flop = trace(network).flop(batch) * (3 if training else 1)
+        flop = trace(subject).flop(batch) * (3 if training else 1)
         peak = self.peak.since(before)
         result = Result(network, variant, batch, flop, training, peak, samples, errors, left_out)
         self.results.append(result)

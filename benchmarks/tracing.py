@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import models, nn
+from fastconv import nn
 from fastconv.autograd import Tensor, no_grad, use_backend
 from fastconv.autograd.geometry import pair
 
@@ -26,16 +26,17 @@ from .layers import (
     MaxPool,
     Network,
 )
+from .subject import Subject
+from .trained import build
 
 __all__ = ["TRACED", "trace", "write"]
 
 TRACED = ("lenet5", "alexnet", "vgg16", "googlenet", "resnet18", "resnet50", "resnet152")
 
 
-def trace(name: str) -> Network:
-    """The layers of a network's default variant, on the picture size it was made for."""
-    with nn.init.skip_init():
-        net = models.get(name).eval()
+def trace(subject: Subject) -> Network:
+    """The layers of a network."""
+    net = build(subject.name, subject.variant).eval()
     counts: dict[Layer, int] = {}
     names: dict[Layer, str] = {}
     with ExitStack() as stack:
@@ -52,10 +53,9 @@ def trace(name: str) -> Network:
             stack.enter_context(module.register_forward_hook(record))
         stack.enter_context(use_backend("shapes"))
         stack.enter_context(no_grad())
-        shape = models.input_shape(name)
-        net(np.broadcast_to(np.float32(0), (1, *shape)))
+        net(np.broadcast_to(np.float32(0), (1, *subject.shape)))
     entries = tuple(Entry(names[layer], count, layer) for layer, count in counts.items())
-    return Network(name, models.variants(name)[0], shape, entries)
+    return Network(subject.name, subject.variant, subject.shape, entries)
 
 
 def _layer(module: nn.Module, shape: tuple[int, ...]) -> Layer | None:
@@ -98,6 +98,6 @@ def write(folder: Path) -> list[Path]:
     paths = []
     for name in TRACED:
         path = folder / f"{name}.json"
-        path.write_text(trace(name).dumps())
+        path.write_text(trace(Subject.parse(name)).dumps())
         paths.append(path)
     return paths

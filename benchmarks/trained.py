@@ -14,6 +14,8 @@ import numpy as np
 from fastconv import models, nn, no_grad
 from fastconv.models.resnet import BasicBlock, Bottleneck
 
+from .subject import Subject
+
 __all__ = ["build", "trained_like", "write"]
 
 _SETTLING = 2  # pictures that settle the statistics of batch normalisation
@@ -37,10 +39,10 @@ def build(name: str, variant: str = "default", *, training: bool = False) -> Any
     return net
 
 
-def trained_like(name: str, variant: str, seed: int = 0) -> Any:
+def trained_like(subject: Subject, seed: int = 0) -> Any:
     """He's weights, batch norms that scale and shift, with statistics of random pictures."""
     rng = np.random.default_rng(seed)
-    net = build(name, variant)
+    net = build(subject.name, subject.variant)
     norms = []
     module: Any
     for module in net.modules():
@@ -60,18 +62,18 @@ def trained_like(name: str, variant: str, seed: int = 0) -> Any:
         for norm in norms:
             norm.training, norm.momentum = True, None  # None: the mean over all batches
         with no_grad():
-            net(_pictures(rng, name, variant, _SETTLING))
+            net(_pictures(rng, subject, _SETTLING))
     return net.eval()
 
 
-def write(folder: Path, name: str, variant: str, batch: int, seed: int = 0) -> None:
+def write(folder: Path, subject: Subject, batch: int, seed: int = 0) -> None:
     """Write state.npz, x.npy and target.npy, what a Workload of a network reads."""
-    net = trained_like(name, variant, seed)
+    net = trained_like(subject, seed)
     np.savez(folder / "state.npz", **net.state_dict())
     rng = np.random.default_rng(seed + 1)
-    np.save(folder / "x.npy", _pictures(rng, name, variant, batch))
+    np.save(folder / "x.npy", _pictures(rng, subject, batch))
     with no_grad():
-        classes = net(_pictures(rng, name, variant, 1)).shape[1]
+        classes = net(_pictures(rng, subject, 1)).shape[1]
     np.save(folder / "target.npy", rng.integers(0, classes, batch))
 
 
@@ -80,6 +82,5 @@ def _fill(rng: np.random.Generator, array: np.ndarray, scale: float) -> None:
     array *= np.float32(scale)
 
 
-def _pictures(rng: np.random.Generator, name: str, variant: str, batch: int) -> np.ndarray:
-    shape = models.input_shape(name, variant)
-    return rng.standard_normal((batch, *shape), np.float32)
+def _pictures(rng: np.random.Generator, subject: Subject, batch: int) -> np.ndarray:
+    return rng.standard_normal((batch, *subject.shape), np.float32)

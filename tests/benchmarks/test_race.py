@@ -8,16 +8,17 @@ import pytest
 
 pytest.importorskip("fastconv._core")
 
-from benchmarks import __main__, race, trained
+from benchmarks import __main__, race, readme, trained
 from benchmarks.cases import WrongAnswer
 from benchmarks.peers import OURS, PEERS, Peer, Unsupported, Workload, choose
 from benchmarks.peers.process import PeerFailed, PeerProcess
 from benchmarks.race import difference
+from benchmarks.subject import Subject
 from fastconv import models, nn
 
 
 def test_processes_prepare_run_and_report_errors(tmp_path: Path) -> None:
-    trained.write(tmp_path, "lenet5", "modern", 2)
+    trained.write(tmp_path, Subject.parse("lenet5"), 2)
     workload = Workload(2, tmp_path, network="lenet5", variant="modern")
     with PeerProcess(OURS, threads=1) as process:
         answer = process.prepare(workload)
@@ -102,7 +103,7 @@ def test_peers_are_chosen_by_name(
 
 
 def test_trained_like_networks_neither_vanish_nor_explode() -> None:
-    net = trained.trained_like("resnet18", "torchvision")
+    net = trained.trained_like(Subject.parse("resnet18"))
     x = np.random.default_rng(1).standard_normal((1, 3, 64, 64)).astype(np.float32)
     assert 0.1 < np.std(net(x).data) < 10
     assert not any(module.training for module in net.modules())
@@ -134,3 +135,63 @@ def test_torch_has_only_what_is_written_down() -> None:
     workload = Workload(1, Path(), network="vgg16_bn", variant="default")
     with pytest.raises(Unsupported, match="vgg16_bn"):
         torch_peer.load(workload)
+
+
+@pytest.mark.parametrize(
+    ("text", "variant", "shape"),
+    [
+        ("resnet18", "torchvision", (3, 224, 224)),
+        ("resnet50@231x257", "torchvision", (3, 231, 257)),
+        ("googlenet:torchvision", "torchvision", (3, 224, 224)),
+        ("googlenet:torchvision@64x48", "torchvision", (3, 64, 48)),
+    ],
+)
+def test_subjects(text: str, variant: str, shape: tuple[int, ...]) -> None:
+    subject = Subject.parse(text)
+    assert (subject.variant, subject.shape) == (variant, shape)
+    assert str(subject) == text
+
+
+@pytest.mark.parametrize("text", ["", "resnet50@231", "resnet50:", "resnet50:none", "vgg17"])
+def test_no_subjects(text: str) -> None:
+    with pytest.raises(ValueError, match="network|variant|name"):
+        Subject.parse(text)
+
+
+def test_another_picture_size(tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    arguments = ["networks", "--quick", "--networks", "resnet18@40x56", "--batch", "1"]
+    assert __main__.main([*arguments, "--json", str(results)]) == 0
+    (result,) = json.loads(results.read_text())["results"]
+    assert result["network"] == "resnet18@40x56"
+    assert result["flop"] < 0.06 * 2 * 1_814_073_344  # of ResNet-18's at 224x224
+
+
+def test_the_readme_gets_the_table(tmp_path: Path) -> None:
+    def result(network: str, batch: int, ratio: float | None) -> dict[str, object]:
+        return {
+            "network": network,
+            "batch": batch,
+            "samples": {"fastconv": {"median_s": 0.0125}},
+            "best_peer": None if ratio is None else "ncnn",
+            "ratio_to_best_peer": ratio,
+        }
+
+    machine = {"threads": 2, "cpu": "A CPU", "isa": "avx2", "versions": {"ncnn": "1.0", "x": "2"}}
+    rows = [result("a", 1, 1.0), result("a", 16, None), result("b", 1, 4.0)]
+    file = tmp_path / "results.json"
+    file.write_text(json.dumps({"machine": machine, "results": rows}))
+    page = tmp_path / "README.md"
+    page.write_text(f"above\n{readme._BEGIN}\nold\n{readme._END}\nbelow\n")
+    readme.write([file], page)
+    lines = page.read_text().splitlines()
+    assert lines[0] == "above"
+    assert lines[-1] == "below"
+    assert "old" not in lines
+    assert "**2 threads** (A CPU, avx2; ncnn 1.0):" in lines
+    assert "| a | 12.5 ms, **1.00** x ncnn | 12.5 ms |" in lines
+    assert "| b | 12.5 ms, **4.00** x ncnn |  |" in lines
+    assert "| geometric mean | **2.00** |  |" in lines
+    page.write_text("no marks")
+    with pytest.raises(ValueError, match="must have the marks"):
+        readme.write([file], page)

@@ -4,13 +4,14 @@ import pytest
 
 from benchmarks import layers, tracing
 from benchmarks.layers import AvgPool, Conv, Gemm, MaxPool, Network
+from benchmarks.subject import Subject
 from fastconv.autograd.geometry import pool_lengths
 
 
 @pytest.mark.parametrize("name", tracing.TRACED)
 def test_files_are_what_the_networks_have(name: str) -> None:
     """If this fails, the networks changed: `python -m benchmarks shapes` writes the files anew."""
-    assert layers.load(name).dumps() == tracing.trace(name).dumps()
+    assert layers.load(name).dumps() == tracing.trace(Subject.parse(name)).dumps()
 
 
 # Multiply-accumulates of one picture, in millions.
