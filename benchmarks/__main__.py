@@ -65,7 +65,10 @@ def _interpret(options: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Layers and networks against their twins and peers.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Layers and networks against their twins and peers.",
+    )
     commands = parser.add_subparsers(dest="command")
 
     kernels = commands.add_parser("kernels", help="every layer shape of the networks, one by one")
