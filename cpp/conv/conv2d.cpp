@@ -206,10 +206,12 @@ constexpr int kChoiceThreads = 2;
 // The algorithm that takes least time by estimate, of those that the caller allows.
 ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& p, std::int64_t batch,
                      PictureSize in, bool weights_stay) {
-  const bool winograd = wanted == ConvAlgorithm::winograd2 || wanted == ConvAlgorithm::winograd4;
-  const bool supported = Winograd::supports(p) && !is_depthwise(p);
-  if (winograd && !supported) {
-    fail("conv2d", "winograd needs a 3x3 kernel of stride 1 and dilation 1 that is not depthwise",
+  const auto supported = [&](int tile) { return Winograd::supports(p, tile) && !is_depthwise(p); };
+  if ((wanted == ConvAlgorithm::winograd2 && !supported(2)) ||
+      (wanted == ConvAlgorithm::winograd4 && !supported(4))) {
+    fail("conv2d",
+         "winograd needs a 3x3 kernel (winograd2: or 5x5) of stride 1 and dilation 1 that is not "
+         "depthwise",
          {{"kernel_h", p.kernel_h},
           {"kernel_w", p.kernel_w},
           {"stride_h", p.stride_h},
@@ -219,13 +221,16 @@ ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& p, std::int64_t b
           {"groups", p.groups}});
   }
   if (wanted != ConvAlgorithm::fastest) return wanted;
-  if (!supported) return ConvAlgorithm::direct;
-  if (batch < 1 || in.h == 0 || in.w == 0) return ConvAlgorithm::winograd4;
+  if (!supported(2)) return ConvAlgorithm::direct;
+  if (batch < 1 || in.h == 0 || in.w == 0) {
+    return supported(4) ? ConvAlgorithm::winograd4 : ConvAlgorithm::winograd2;
+  }
   double best =
       make_plan(p, batch, in, p.in_channels, p.out_channels, {}, GroupPanels(p), kChoiceThreads)
           .cycles(weights_stay);
   ConvAlgorithm algorithm = ConvAlgorithm::direct;
   for (int tile : {2, 4}) {
+    if (!supported(tile)) continue;
     const double cost = Winograd::cost(one_group(p), tile, batch, in, kChoiceThreads, weights_stay);
     if (cost < best) {
       best = cost;
@@ -239,7 +244,8 @@ ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& p, std::int64_t b
 // many times the channels, in the same place, of a convolution whose kernel is as much wider. 1
 // where there is nothing to gain.
 std::int64_t neighbours(const Conv2dParams& p, std::int64_t batch, PictureSize in) {
-  if (p.groups != 1 || p.dilation_w != 1 || p.kernel_w <= p.stride_w || batch < 1) return 1;
+  if (p.groups != 1 || p.dilation_w != 1 || p.kernel_w <= p.stride_w) return 1;
+  if (batch < 1 || in.h == 0 || in.w == 0) return 1;
   const std::int64_t lanes = tile_kernels().lanes, width = conv2d_output_size(p, batch, in).w;
   for (std::int64_t count : {4, 3, 2}) {
     if (count * p.out_channels <= lanes && width % count == 0) return count;
@@ -310,8 +316,9 @@ PackedConv2d::PackedConv2d(const Conv2dParams& p, const float* weight, const flo
     const int tile = impl_->algorithm == ConvAlgorithm::winograd2 ? 2 : 4;
     const Conv2dParams group = one_group(p);
     for (std::int64_t g = 0; g < p.groups; ++g) {
-      impl_->winograd.emplace_back(group, tile,
-                                   weight + g * group.out_channels * group.in_channels * 9);
+      impl_->winograd.emplace_back(
+          group, tile,
+          weight + g * group.out_channels * group.in_channels * p.kernel_h * p.kernel_w);
     }
   } else {
     impl_->weight = AlignedBuffer(impl_->layout.floats());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 namespace fastconv {
@@ -65,7 +66,7 @@ double Work::cycles(double block_tiles, double block_panels) const {
 
 Winograd::Plan::Plan(const Conv2dParams& params, int m, const TileKernels& kernels,
                      std::int64_t batch, PictureSize in, int threads, bool weights_stay) {
-  const std::int64_t side = m + 2;
+  const std::int64_t side = m + params.kernel_h - 1;
   out = conv2d_output_size(params, batch, in);
   tiles_h = ceil_div(out.h, m);
   tiles_w = ceil_div(out.w, m);
@@ -107,7 +108,10 @@ Winograd::Plan::Plan(const Conv2dParams& params, int m, const TileKernels& kerne
 Winograd::Winograd(const Conv2dParams& params, int tile, const float* weight)
     : params_(params),
       m_(tile),
-      t_(tile + 2),
+      t_(tile + static_cast<int>(params.kernel_h) - 1),
+      form_(params.kernel_h == 5 ? 2
+            : tile == 4          ? 1
+                                 : 0),
       tiles_(&tile_kernels()),
       kernels_(&winograd_kernels()),
       plans_(new Recent<Plan>) {
@@ -116,23 +120,23 @@ Winograd::Winograd(const Conv2dParams& params, int tile, const float* weight)
   position_floats_ = Panels::floats(*tiles_, channels, outputs);
   weights_ = AlignedBuffer(positions * position_floats_);
 
-  // Panel by panel: the nine taps as in a direct convolution, then U of each vector of columns.
-  const std::int64_t nr = tiles_->nr, taps = 9;
+  // Panel by panel: the taps as in a direct convolution, then U of each vector of columns.
+  const std::int64_t nr = tiles_->nr, taps = params.kernel_h * params.kernel_w;
   const std::int64_t panels = ceil_div(outputs, nr);
   const std::int64_t parts = std::min<std::int64_t>(get_num_threads(), panels);
   AlignedBuffer scratch(parts * taps * nr * channels);
-  std::int64_t order[taps];
-  for (std::int64_t i = 0; i < taps; ++i) order[i] = i;
+  std::vector<std::int64_t> order(static_cast<std::size_t>(taps));
+  std::iota(order.begin(), order.end(), 0);
   parallel_team(static_cast<int>(parts), [&](int part) {
     float* packed = scratch.data() + part * taps * nr * channels;
     const Range mine = split(panels, parts, part);
     for (std::int64_t p = mine.begin; p < mine.end; ++p) {
       const std::int64_t columns = std::min(nr, outputs - p * nr);
       const std::int64_t floats = channels * (columns > tiles_->lanes ? nr : tiles_->lanes);
-      tiles_->pack_taps(weight + p * nr * channels * taps, channels * taps, channels, taps, order,
-                        taps, columns, packed);
-      kernels_->weights[m_ == 2 ? 0 : 1](packed, floats, weights_.data() + p * nr * channels,
-                                         position_floats_);
+      tiles_->pack_taps(weight + p * nr * channels * taps, channels * taps, channels, taps,
+                        order.data(), taps, columns, packed);
+      kernels_->weights[form_](packed, floats, weights_.data() + p * nr * channels,
+                               position_floats_);
     }
   });
 }
@@ -141,9 +145,9 @@ Winograd::~Winograd() = default;
 Winograd::Winograd(Winograd&&) noexcept = default;
 Winograd& Winograd::operator=(Winograd&&) noexcept = default;
 
-bool Winograd::supports(const Conv2dParams& p) {
-  return p.kernel_h == 3 && p.kernel_w == 3 && p.stride_h == 1 && p.stride_w == 1 &&
-         p.dilation_h == 1 && p.dilation_w == 1;
+bool Winograd::supports(const Conv2dParams& p, int tile) {
+  return (p.kernel_h == 3 || (p.kernel_h == 5 && tile == 2)) && p.kernel_w == p.kernel_h &&
+         p.stride_h == 1 && p.stride_w == 1 && p.dilation_h == 1 && p.dilation_w == 1;
 }
 
 double Winograd::cost(const Conv2dParams& params, int tile, std::int64_t batch, PictureSize in,
@@ -164,7 +168,6 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
   const auto plan = plans_->get({batch, in.h, in.w, threads},
                                 [&] { return Plan(params_, m_, *tiles_, batch, in, threads); });
   const Plan& p = *plan;
-  const int kernel = m_ == 2 ? 0 : 1;
 
   const std::int64_t v_floats = positions * p.block_tiles * p.v_row;
   const std::int64_t m_columns = p.block_panels * nr;
@@ -205,7 +208,7 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
             pixels[y * t_ + j] = line && x0 + j >= 0 && x0 + j < in.w ? from + j * x_pixel : zeros;
           }
         }
-        kernels_->input[kernel](pixels, channels, v + i * p.v_row, count * p.v_row);
+        kernels_->input[form_](pixels, channels, v + i * p.v_row, count * p.v_row);
       }
 
       const std::int64_t row_tiles = ceil_div(count, tiles_->mr);
@@ -266,7 +269,7 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
           o.residual = epilogue.residual == nullptr ? nullptr : epilogue.residual + at;
           o.height = std::min<std::int64_t>(m_, size.h - y);
           o.width = std::min<std::int64_t>(m_, size.w - x_out);
-          kernels_->output[kernel](o);
+          kernels_->output[form_](o);
         }
       }
     }

@@ -1,11 +1,11 @@
-// Winograd's convolution F(m x m, 3 x 3) for 3x3 kernels of stride 1 (Lavin and Gray, 2015).
+// Winograd's convolutions F(m x m, r x r) for square kernels of stride 1 (Lavin and Gray, 2015).
 //
-// An output tile of m x m pixels needs (m + 2)^2 products a channel pair instead of 9 m^2: 2.25
-// times fewer for m = 2, 4 times fewer for m = 4. A tile of t = m + 2 pixels each way is
-// transformed, V = B^T d B, multiplied with transformed weights U = G g G^T, one GEMM over channels
-// for each of the t^2 positions, and transformed back, A^T M A.
+// An output tile of m x m pixels needs (m + r - 1)^2 products a channel pair instead of r^2 m^2:
+// 2.25 times fewer for F(2, 3), 4 times fewer for F(4, 3), 2.8 times fewer for F(2, 5). A tile of
+// t = m + r - 1 pixels each way is transformed, V = B^T d B, multiplied with transformed weights
+// U = G g G^T, one GEMM over channels for each of the t^2 positions, and transformed back, A^T M A.
 //
-// The points of interpolation for m = 4 are 0, +-sqrt(1/2), +-sqrt(2) and infinity, whose errors
+// The points of interpolation for t = 6 are 0, +-sqrt(1/2), +-sqrt(2) and infinity, whose errors
 // are less than half of those of the usual 0, +-1, +-2: about 2e-6 of the largest output with 256
 // channels. A NaN or infinity reaches all pixels of its tile.
 #pragma once
@@ -34,22 +34,26 @@ struct WinogradOutput {
   std::int64_t height, width;  // pixels of the tile inside the picture
 };
 
+// F(2, 3), F(4, 3), F(2, 5).
+constexpr int kWinogradForms = 3;
+
 struct WinogradKernels {
   // Pixels of one tile, line by line, each `channels` floats -> V, position p at v + p * v_stride.
-  void (*input[2])(const float* const* pixels, std::int64_t channels, float* v,
-                   std::int64_t v_stride);
-  void (*output[2])(const WinogradOutput& job);
-  // The nine taps, each `floats` (a multiple of the lanes), one after another -> U, position p at
+  void (*input[kWinogradForms])(const float* const* pixels, std::int64_t channels, float* v,
+                                std::int64_t v_stride);
+  void (*output[kWinogradForms])(const WinogradOutput& job);
+  // The taps, each `floats` (a multiple of the lanes), one after another -> U, position p at
   // u + p * u_stride.
-  void (*weights[2])(const float* taps, std::int64_t floats, float* u, std::int64_t u_stride);
+  void (*weights[kWinogradForms])(const float* taps, std::int64_t floats, float* u,
+                                  std::int64_t u_stride);
 };
 
 FASTCONV_DECLARE_KERNELS(WinogradKernels, winograd_kernels)
 
-// Packed weights of a 3x3 convolution of stride 1, dilation 1 and one group.
+// Packed weights of a 3x3 or 5x5 convolution of stride 1, dilation 1 and one group.
 class Winograd {
  public:
-  // tile: m, 2 or 4. weight (out_channels, in_channels, 3, 3).
+  // tile: m, 2 or, for 3x3, 4. weight (out_channels, in_channels, r, r).
   Winograd(const Conv2dParams& params, int tile, const float* weight);
 
   ~Winograd();
@@ -60,8 +64,8 @@ class Winograd {
   void run(const float* x, std::int64_t x_pixel, std::int64_t batch, PictureSize in,
            const Epilogue& epilogue, float* out, std::int64_t out_pixel) const;
 
-  // Whether these algorithms compute such a convolution, group by group.
-  static bool supports(const Conv2dParams& params);
+  // Whether there is such an algorithm for a convolution, group by group.
+  static bool supports(const Conv2dParams& params, int tile);
 
   // Estimated cycles of a run, for the choice of an algorithm. weights_stay: in L3, from run to
   // run.
@@ -72,7 +76,7 @@ class Winograd {
   struct Plan;
 
   Conv2dParams params_;
-  int m_, t_;
+  int m_, t_, form_;
   const TileKernels* tiles_;
   const WinogradKernels* kernels_;
   AlignedBuffer weights_;

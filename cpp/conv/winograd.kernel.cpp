@@ -32,7 +32,12 @@ FASTCONV_INLINE void input_line(const vf (&d)[6], vf (&t)[6]) {
   t[5] = fma(d[3], set1(-2.5f), d[1] + d[5]);
 }
 
-// One line of A^T m.
+// One line of A^T m: F(2, 3), F(2, 5), F(4, 3).
+FASTCONV_INLINE void output_line(const vf (&m)[6], vf (&y)[2]) {
+  y[0] = m[0] + (m[1] + m[2]) + (m[3] + m[4]);
+  y[1] = fma(m[1] - m[2], set1(kRootHalf), fma(m[3] - m[4], set1(kRoot2), m[5]));
+}
+
 FASTCONV_INLINE void output_line(const vf (&m)[4], vf (&y)[2]) {
   y[0] = m[0] + m[1] + m[2];
   y[1] = m[1] - m[2] - m[3];
@@ -49,7 +54,7 @@ FASTCONV_INLINE void output_line(const vf (&m)[6], vf (&y)[4]) {
   y[3] = fma(difference_a, set1(0.5f * kRootHalf), fma(difference_b, set1(2.0f * kRoot2), m[5]));
 }
 
-// One line of G g.
+// One line of G g: F(2, 3), F(4, 3), F(2, 5).
 FASTCONV_INLINE void weight_line(const vf (&g)[3], vf (&t)[4]) {
   const vf half = set1(0.5f);
   const vf even = (g[0] + g[2]) * half, odd = g[1] * half;
@@ -71,13 +76,27 @@ FASTCONV_INLINE void weight_line(const vf (&g)[3], vf (&t)[6]) {
   t[5] = g[2];
 }
 
-template <int T>
+FASTCONV_INLINE void weight_line(const vf (&g)[5], vf (&t)[6]) {
+  const vf third = set1(1.0f / 3), two_thirds = set1(2.0f / 3), sixth = set1(1.0f / 6);
+  const vf even_a = fma(g[0], two_thirds, fma(g[2], third, g[4] * sixth));
+  const vf odd_a = fma(g[1], set1(kRoot2 / 3), g[3] * set1(kRoot2 / 6));
+  const vf even_b = fma(g[0], sixth, fma(g[2], third, g[4] * two_thirds));
+  const vf odd_b = fma(g[1], set1(kRoot2 / 6), g[3] * set1(kRoot2 / 3));
+  t[0] = g[0];
+  t[1] = zero() - (even_a + odd_a);
+  t[2] = odd_a - even_a;
+  t[3] = even_b + odd_b;
+  t[4] = even_b - odd_b;
+  t[5] = g[4];
+}
+
+template <int T, int R>
 void weights(const float* taps, std::int64_t floats, float* u, std::int64_t u_stride) {
   for (std::int64_t i = 0; i < floats; i += W) {
-    vf half[T][3];  // G g
-    for (int x = 0; x < 3; ++x) {
-      vf g[3], t[T];
-      for (int y = 0; y < 3; ++y) g[y] = load(taps + (y * 3 + x) * floats + i);
+    vf half[T][R];  // G g
+    for (int x = 0; x < R; ++x) {
+      vf g[R], t[T];
+      for (int y = 0; y < R; ++y) g[y] = load(taps + (y * R + x) * floats + i);
       weight_line(g, t);
       for (int y = 0; y < T; ++y) half[y][x] = t[y];
     }
@@ -124,9 +143,8 @@ void input(const float* const* pixels, std::int64_t channels, float* v, std::int
   if (c < channels) input_block<T, false>(pixels, c, channels - c, v, v_stride);
 }
 
-template <int M, bool WHOLE>
+template <int M, int T, bool WHOLE>
 FASTCONV_INLINE void output_block(const WinogradOutput& job, std::int64_t c, std::int64_t lanes) {
-  constexpr int T = M + 2;
   vf half[M][T];  // A^T M
 #pragma GCC unroll 6
   for (int x = 0; x < T; ++x) {
@@ -159,18 +177,19 @@ FASTCONV_INLINE void output_block(const WinogradOutput& job, std::int64_t c, std
   }
 }
 
-template <int M>
+template <int M, int T>
 void output(const WinogradOutput& job) {
   std::int64_t c = 0;
-  for (; c + W <= job.columns; c += W) output_block<M, true>(job, c, W);
-  if (c < job.columns) output_block<M, false>(job, c, job.columns - c);
+  for (; c + W <= job.columns; c += W) output_block<M, T, true>(job, c, W);
+  if (c < job.columns) output_block<M, T, false>(job, c, job.columns - c);
 }
 
 }  // namespace
 
 extern const WinogradKernels winograd_kernels_table;
-const WinogradKernels winograd_kernels_table = {
-    {input<4>, input<6>}, {output<2>, output<4>}, {weights<4>, weights<6>}};
+const WinogradKernels winograd_kernels_table = {{input<4>, input<6>, input<6>},
+                                                {output<2, 4>, output<4, 6>, output<2, 6>},
+                                                {weights<4, 3>, weights<6, 3>, weights<6, 5>}};
 
 }  // namespace FASTCONV_ISA
 }  // namespace fastconv

@@ -34,14 +34,14 @@ def compile(
     """Turn a network of layers into one object that runs in one call, in inference mode.
 
     input_shape: (N, C, H, W), or (C, H, W) for one picture; by default the network's own.
-    winograd: allow Winograd's algorithms for 3x3 convolutions, which cost a decimal digit.
+    winograd: allow Winograd's algorithms for 3x3 and 5x5 convolutions, which cost a digit.
     threads: how many a call may use; None: as many as `get_num_threads` says when it is called.
     weights: "bf16" keeps those of linear layers in bfloat16, half the memory, at relative errors of
     up to 2**-9 a weight; arithmetic stays in float32.
     batch: what other batch sizes than N do, "recompile" (kept for the next time) or "error".
     preset: (mean, scale), numbers or one a channel; the network then also takes uint8 pictures,
     of which it sees (byte - mean) * scale.
-    tune: measure the algorithms that each 3x3 convolution can take, instead of estimating which is
+    tune: measure the algorithms that such convolutions can take, instead of estimating which is
     best. The answers are remembered, by CPU, version, shape and threads, in the file named, or, if
     True, in fastconv/tuning.json in the user's cache folder. A file that cannot be read is ignored
     with a warning, and written anew.

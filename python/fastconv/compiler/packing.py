@@ -15,6 +15,7 @@ __all__ = ["Packer", "choice_key"]
 
 # What a network can count on of a cache that all cores and programs share.
 _CACHE_BYTES = 32 << 20
+_FEW_CHANNELS = 8
 
 
 class Packer:
@@ -49,7 +50,8 @@ class Packer:
         """Return a convolution's packed weights, for the batch and the picture that it reads."""
         weight = node["weight"]
         known = self._convolutions.setdefault(weight, {})
-        if known and not self.has_choice(node):
+        by_size = self.has_choice(node) or (self._winograd and _has_few_outputs(node))
+        if known and not by_size:
             packed = next(iter(known.values()))
         else:
             packed = self._pack(node)
@@ -58,16 +60,18 @@ class Packer:
         return packed
 
     def has_choice(self, node: Node) -> bool:
-        """Whether a node is a convolution that more than one algorithm computes, as Winograd's do.
+        """Whether a node is a convolution that Winograd's algorithms compute, too.
 
-        Which is best then depends on the size of the picture.
+        Which is best depends on the size of the picture. Few output channels have no choice: the
+        core has an answer of its own for them.
         """
         if node.op != "conv2d" or not self._winograd or node.output.shape[0] == 0:
             return False
         channels = node.inputs[0].shape[1]
         depthwise = node["groups"] == channels == node.output.shape[1] > 1
-        geometry = (node["weight"].shape[2:], node["stride"], node["dilation"])
-        return geometry == ((3, 3), (1, 1), (1, 1)) and not depthwise
+        square = node["weight"].shape[2:] in ((3, 3), (5, 5))
+        plain = node["stride"] == node["dilation"] == (1, 1)
+        return square and plain and not depthwise and not _has_few_outputs(node)
 
     def force(self, algorithm: str) -> None:
         """Pack what has a choice for one algorithm from now on."""
@@ -112,17 +116,24 @@ class Packer:
             return "direct"
         if not self.has_choice(node):
             return "fastest"
+        if self._forced == "winograd4" and node["weight"].shape[2:] == (5, 5):
+            return "direct"
         return self._forced or self._choices.get(choice_key(node, self._threads), "fastest")
 
 
 def choice_key(node: Node, threads: int) -> str:
     """Return what the best algorithm of a convolution depends on, for people and tuning files."""
     batch, channels, height, width = node.inputs[0].shape
+    kernel = node["weight"].shape[2]
     (top, bottom), (left, right) = node["padding"]
     return (
-        f"conv2d 3x3 {channels}->{node.output.shape[1]}, groups {node['groups']}, "
+        f"conv2d {kernel}x{kernel} {channels}->{node.output.shape[1]}, groups {node['groups']}, "
         f"padding {top},{bottom},{left},{right}, input {batch}x{height}x{width}, threads {threads}"
     )
+
+
+def _has_few_outputs(node: Node) -> bool:
+    return bool(node.output.shape[1] // node["groups"] <= _FEW_CHANNELS)
 
 
 def _bias(node: Node) -> Any:

@@ -51,10 +51,12 @@ def tuned(graph: Graph, plan: Plan, packer: Packer, threads: int, path: Path) ->
 
 
 def _measure(graph: Graph, plan: Plan, packer: Packer, threads: int) -> Choices:
-    networks = {}
+    networks, taken = {}, {}
+    choosers = [node for node in graph.nodes if packer.has_choice(node)]
     for algorithm in _ALGORITHMS:
         packer.force(algorithm)
         networks[algorithm] = build(graph, plan, packer, threads)
+        taken[algorithm] = {node: packer.algorithm(node) for node in choosers}
     x = np.random.default_rng(0).standard_normal(graph.input.shape).astype(np.float32)
     laps: dict[str, list[Any]] = {algorithm: [] for algorithm in networks}
     for repeat in range(1 + _REPEATS):
@@ -67,9 +69,10 @@ def _measure(graph: Graph, plan: Plan, packer: Packer, threads: int) -> Choices:
         medians = np.median(laps[algorithm], axis=0)
         at = 1  # after the conversion of the input
         for node in graph.nodes:
-            if packer.has_choice(node):
+            if node in taken[algorithm]:
                 times = seconds.setdefault(choice_key(node, threads), {})
-                times[algorithm] = times.get(algorithm, 0.0) + float(medians[at])
+                choice = taken[algorithm][node]
+                times[choice] = min(times.get(choice, np.inf), float(medians[at]))
             at += step_count(node)
     return {key: min(times, key=times.__getitem__) for key, times in seconds.items()}
 
