@@ -118,12 +118,11 @@ template <int ROWS, int VECS>
 void row_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t n,
               const Ahead& given) {
   constexpr int kFirst = (ROWS + 1) / 2;
-  if (job.residual != nullptr) {  // needed when k has run
+  if (job.residual != nullptr) {  // needed when k has run, most often to be written over
     each<ROWS, VECS>([&](int i, int v) {
-      const std::int64_t at =
-          (i < kFirst ? tile.c[0] + i * job.c_row : tile.c[1] + (i - kFirst) * job.c_row) + n +
-          v * W;
-      if (job.residual != nullptr) __builtin_prefetch(job.residual + at);
+      const std::int64_t row =
+          i < kFirst ? tile.c[0] + i * job.c_row : tile.c[1] + (i - kFirst) * job.c_row;
+      __builtin_prefetch(job.residual + row + n + v * W, 1);
     });
   }
   vf acc[ROWS][VECS];
