@@ -353,6 +353,7 @@ void GemmPlan::Impl::work(const GemmOperands& operands, const Part& part, float*
   job.tiles = tiles;
   job.a = copy ? strip : operands.in + start;
   job.cold = !copy && one_tap && g.in_pixel == g.channels && g.step_w == 1;
+  job.single = flat && g.out_w == 1;
   job.a_row = a_row;
   job.a_step = 1;
   job.panel_stride = g.k * kernels.nr;

@@ -157,6 +157,33 @@ void row_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t
   finish<ROWS, VECS>(job, tile, n, acc);
 }
 
+// The one row of a product with a vector. A sum would wait for each multiply-add before the next;
+// several, of every fourth k, do not.
+template <int VECS>
+void single_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t n,
+                 const Ahead& given) {
+  constexpr int kSums = 4;
+  Ahead ahead = given;
+  vf acc[kSums][VECS];
+  each<kSums, VECS>([&](int i, int v) { acc[i][v] = zero(); });
+  for (const Run *run = job.runs, *end = run + job.n_runs; run != end; ++run) {
+    const float* a = job.a + tile.a[0] + run->a;
+    std::int64_t k = run->length;
+    for (; k >= kSums; k -= kSums, a += kSums, b += kSums * VECS * W) {
+      each<kSums, VECS>([&](int i, int v) {
+        acc[i][v] = fma(set1(a[i]), load(b + (i * VECS + v) * W), acc[i][v]);
+      });
+      for (int i = 0; i < kSums; ++i, ahead.b += ahead.b_step) __builtin_prefetch(ahead.b, 0, 2);
+    }
+    for (; k > 0; --k, ++a, b += VECS * W) {
+      each<1, VECS>([&](int, int v) { acc[0][v] = fma(set1(*a), load(b + v * W), acc[0][v]); });
+    }
+  }
+  vf sum[1][VECS];
+  each<1, VECS>([&](int, int v) { sum[0][v] = (acc[0][v] + acc[1][v]) + (acc[2][v] + acc[3][v]); });
+  finish<1, VECS>(job, tile, n, sum);
+}
+
 template <int ROWS, int VECS>
 void column_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t n,
                  const Ahead&) {
@@ -205,6 +232,7 @@ constexpr TileTable make_table() {
   return table;
 }
 constexpr TileTable kTable = make_table();
+constexpr TileFunction kSingle[kVecs] = {single_tile<1>, single_tile<2>};
 
 std::int64_t panel_width(std::int64_t columns) { return columns > W ? NR : W; }
 
@@ -231,7 +259,7 @@ void run(const TileJob& job, const TileFunction (&functions)[kVecs][MR]) {
         ahead.a = reinterpret_cast<const char*>(job.a + (&tile)[1].a[0] + job.runs[0].a);
         ahead.a_step = (&tile)[1].rows * static_cast<std::ptrdiff_t>(sizeof(float));
       }
-      by_rows[tile.rows - 1](job, tile, b, n, ahead);
+      (job.single ? kSingle[width / W - 1] : by_rows[tile.rows - 1])(job, tile, b, n, ahead);
     }
   }
   if (job.stream) stream_end();
