@@ -17,14 +17,28 @@ _END = "<!-- end of race -->"
 
 
 def write(results: Iterable[Path], readme: Path) -> None:
-    """Replace what stands between the marks in the README; raises ValueError without them."""
+    """Replace what stands between the marks in the README; raises ValueError without them.
+
+    Results of the same number of threads share a table.
+    """
     text = readme.read_text()
     before, begin, rest = text.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if not begin or not end:
         raise ValueError(f"readme: {readme} must have the marks {_BEGIN} and {_END}")
-    parts = [table(json.loads(path.read_text())) for path in results]
+    parts = [table(content) for content in _by_threads(results)]
     readme.write_text(f"{before}{begin}\n\n" + "\n\n".join(parts) + f"\n\n{end}{after}")
+
+
+def _by_threads(results: Iterable[Path]) -> list[dict[str, Any]]:
+    """Results of the same number of threads as one, the most threads first."""
+    joined: dict[int, dict[str, Any]] = {}
+    for path in results:
+        content = json.loads(path.read_text())
+        known = joined.setdefault(content["machine"]["threads"], content)
+        if known is not content:
+            known["results"] += content["results"]
+    return [joined[threads] for threads in sorted(joined, reverse=True)]
 
 
 def table(content: dict[str, Any]) -> str:

@@ -178,12 +178,13 @@ def test_the_readme_gets_the_table(tmp_path: Path) -> None:
         }
 
     machine = {"threads": 2, "cpu": "A CPU", "isa": "avx2", "versions": {"ncnn": "1.0", "x": "2"}}
-    rows = [result("a", 1, 1.0), result("a", 16, None), result("b", 1, 4.0)]
-    file = tmp_path / "results.json"
+    rows = [result("a", 1, 1.0), result("a", 16, None)]
+    file, more = tmp_path / "results.json", tmp_path / "more.json"
     file.write_text(json.dumps({"machine": machine, "results": rows}))
+    more.write_text(json.dumps({"machine": machine, "results": [result("b", 1, 4.0)]}))
     page = tmp_path / "README.md"
     page.write_text(f"above\n{readme._BEGIN}\nold\n{readme._END}\nbelow\n")
-    readme.write([file], page)
+    readme.write([file, more], page)
     lines = page.read_text().splitlines()
     assert lines[0] == "above"
     assert lines[-1] == "below"
