@@ -183,12 +183,16 @@ GemmPlan make_plan(const Conv2dParams& p, std::int64_t batch, PictureSize in, st
 }
 
 void run_groups(const GemmPlan& plan, const Conv2dParams& p, const GroupPanels& layout,
-                const float* x, const float* panels, const Epilogue& epilogue, float* out) {
+                const float* x, const float* panels, const Epilogue& epilogue, float* out,
+                const NextWeights& next = {}) {
   for (std::int64_t g = 0; g < p.groups; ++g) {
     const std::int64_t first = g * layout.n;
     plan.run({x + g * (p.in_channels / p.groups), panels + g * layout.group_floats(), out + first,
               epilogue.bias == nullptr ? nullptr : epilogue.bias + first,
-              epilogue.residual == nullptr ? nullptr : epilogue.residual + first});
+              epilogue.residual == nullptr ? nullptr : epilogue.residual + first,
+              g + 1 < p.groups
+                  ? NextWeights{panels + (g + 1) * layout.group_floats(), layout.group_floats()}
+                  : next});
   }
 }
 
@@ -349,9 +353,10 @@ void PackedConv2d::run(const float* x, std::int64_t batch, PictureSize in, const
 }
 
 void PackedConv2d::run(const float* x, std::int64_t x_pixel, std::int64_t batch, PictureSize in,
-                       const float* residual, float* out, std::int64_t out_pixel) const {
+                       const float* residual, float* out, std::int64_t out_pixel,
+                       const NextWeights& next) const {
   if (impl_->wide != nullptr && in.w == impl_->wide_in && out_pixel == impl_->params.out_channels) {
-    impl_->wide->run(x, x_pixel, batch, in, residual, out, impl_->together * out_pixel);
+    impl_->wide->run(x, x_pixel, batch, in, residual, out, impl_->together * out_pixel, next);
     return;
   }
   const Epilogue epilogue = {impl_->bias.data(), residual, impl_->activation};
@@ -361,13 +366,16 @@ void PackedConv2d::run(const float* x, std::int64_t x_pixel, std::int64_t batch,
     const auto from = [](const float* p, std::int64_t offset) {
       return p == nullptr ? p : p + offset;
     };
-    std::int64_t g = 0;
-    for (const Winograd& winograd : impl_->winograd) {
+    const auto groups = static_cast<std::int64_t>(impl_->winograd.size());
+    const auto winograd = [&](std::int64_t g) -> const Winograd& {
+      return impl_->winograd[static_cast<std::size_t>(g)];
+    };
+    for (std::int64_t g = 0; g < groups; ++g) {
       const std::int64_t first = g * group.out_channels;
       const Epilogue part = {from(epilogue.bias, first), from(residual, first),
                              epilogue.activation};
-      winograd.run(x + g * group.in_channels, x_pixel, batch, in, part, out + first, out_pixel);
-      ++g;
+      winograd(g).run(x + g * group.in_channels, x_pixel, batch, in, part, out + first, out_pixel,
+                      g + 1 < groups ? winograd(g + 1).weights() : next);
     }
   } else if (impl_->depthwise) {
     run_depthwise(impl_->params, batch, in, {x, x_pixel}, weight, epilogue, {out, out_pixel});
@@ -377,8 +385,15 @@ void PackedConv2d::run(const float* x, std::int64_t x_pixel, std::int64_t batch,
       return make_plan(impl_->params, batch, in, x_pixel, out_pixel, epilogue.activation,
                        impl_->layout, threads);
     });
-    run_groups(*plan, impl_->params, impl_->layout, x, weight, epilogue, out);
+    run_groups(*plan, impl_->params, impl_->layout, x, weight, epilogue, out, next);
   }
+}
+
+NextWeights PackedConv2d::weights() const {
+  if (impl_->wide != nullptr) return impl_->wide->weights();
+  if (!impl_->winograd.empty()) return impl_->winograd.front().weights();
+  if (impl_->depthwise) return {};
+  return {impl_->weight.data(), impl_->layout.group_floats()};
 }
 
 void conv2d(const Conv2dParams& p, std::int64_t batch, PictureSize in, const float* x,

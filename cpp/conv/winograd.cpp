@@ -156,7 +156,8 @@ double Winograd::cost(const Conv2dParams& params, int tile, std::int64_t batch, 
 }
 
 void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, PictureSize in,
-                   const Epilogue& epilogue, float* out, std::int64_t out_pixel) const {
+                   const Epilogue& epilogue, float* out, std::int64_t out_pixel,
+                   const NextWeights& next) const {
   const std::int64_t channels = params_.in_channels, outputs = params_.out_channels;
   const std::int64_t positions = t_ * t_, nr = tiles_->nr;
   const PictureSize size = conv2d_output_size(params_, batch, in);
@@ -246,7 +247,11 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
         for (std::int64_t position = 0; position < positions; ++position) {
           job.a = v + position * count * p.v_row;
           job.b = weights_.data() + position * position_floats_ + panel * job.panel_stride;
-          job.next_b = position + 1 < positions ? job.b + position_floats_ : nullptr;
+          const bool more_panels = end < my_panels.end, more_blocks = b + 1 < blocks;
+          job.next_b = position + 1 < positions ? job.b + position_floats_
+                       : more_panels            ? weights_.data() + end * job.panel_stride
+                       : more_blocks ? weights_.data() + my_panels.begin * job.panel_stride
+                                     : next.from(part, parts);
           job.c = m + position * count * m_columns;
           tiles_->by_row(job);
         }

@@ -62,7 +62,11 @@ class Winograd {
 
   // Strides in floats; residual is laid out as out.
   void run(const float* x, std::int64_t x_pixel, std::int64_t batch, PictureSize in,
-           const Epilogue& epilogue, float* out, std::int64_t out_pixel) const;
+           const Epilogue& epilogue, float* out, std::int64_t out_pixel,
+           const NextWeights& next = {}) const;
+
+  // Those of the first position.
+  NextWeights weights() const { return {weights_.data(), position_floats_}; }
 
   // Whether there is such an algorithm for a convolution, group by group.
   static bool supports(const Conv2dParams& params, int tile);

@@ -176,7 +176,8 @@ PackedLinear::~PackedLinear() = default;
 PackedLinear::PackedLinear(PackedLinear&&) noexcept = default;
 PackedLinear& PackedLinear::operator=(PackedLinear&&) noexcept = default;
 
-void PackedLinear::run(const float* x, std::int64_t rows, float* out) const {
+void PackedLinear::run(const float* x, std::int64_t rows, float* out,
+                       const NextWeights& next) const {
   if (rows < 0) fail("linear", "rows must not be negative", {{"rows", rows}});
   const Panels& panels = impl_->panels;
   const Epilogue epilogue = {impl_->bias.data(), nullptr, impl_->activation};
@@ -194,7 +195,13 @@ void PackedLinear::run(const float* x, std::int64_t rows, float* out) const {
     g.activation = epilogue.activation;
     return GemmPlan(g, threads);
   });
-  plan->run({x, panels.data, out, epilogue.bias});
+  plan->run({x, panels.data, out, epilogue.bias, nullptr, next});
+}
+
+NextWeights PackedLinear::weights() const {
+  const Panels& panels = impl_->panels;
+  if (panels.data == nullptr) return {};
+  return {panels.data, Panels::floats(*panels.kernels, panels.k, panels.n)};
 }
 
 std::int64_t PackedLinear::in_features() const { return impl_->panels.k; }

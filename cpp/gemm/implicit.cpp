@@ -53,7 +53,7 @@ struct GemmPlan::Impl {
   void choose_strip();
   void block_k();
   void divide();
-  void work(const GemmOperands& operands, const Part& part, float* strip, Tile* tiles) const;
+  void work(const GemmOperands& operands, std::int64_t index, float* strip, Tile* tiles) const;
   void fill_strip(const float* in, Range range, float* strip) const;
   void copy_line(const float* row, float* to) const;
   std::int64_t plan_tiles(Range range, Tile* tiles) const;
@@ -347,8 +347,9 @@ std::int64_t GemmPlan::Impl::plan_tiles(Range range, Tile* tiles) const {
   return n_tiles;
 }
 
-void GemmPlan::Impl::work(const GemmOperands& operands, const Part& part, float* strip,
+void GemmPlan::Impl::work(const GemmOperands& operands, std::int64_t index, float* strip,
                           Tile* tiles) const {
+  const Part& part = parts[static_cast<std::size_t>(index)];
   TileJob job;
   job.tiles = tiles;
   job.a = copy ? strip : operands.in + start;
@@ -383,6 +384,9 @@ void GemmPlan::Impl::work(const GemmOperands& operands, const Part& part, float*
       // First, so that the result may take the residual's place.
       job.residual = opens ? operands.residual : nullptr;
       job.activation = last ? g.activation : Activation{};
+      if (last && i + 1 == strips) {
+        job.next_b = operands.next.from(index, static_cast<std::int64_t>(parts.size()));
+      }
       kernels.by_row(job);
     }
   }
@@ -397,8 +401,7 @@ void GemmPlan::Impl::execute(const GemmOperands& operands) const {
   Scratch tiles(n_parts * my_tiles * static_cast<std::int64_t>(sizeof(Tile) / sizeof(float)));
   Tile* tile_memory = reinterpret_cast<Tile*>(tiles.data());
   parallel_team(static_cast<int>(n_parts), [&](int i) {
-    work(operands, parts[static_cast<std::size_t>(i)], strips.data() + i * my_strip,
-         tile_memory + i * my_tiles);
+    work(operands, i, strips.data() + i * my_strip, tile_memory + i * my_tiles);
   });
 }
 

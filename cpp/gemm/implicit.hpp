@@ -14,6 +14,7 @@
 #include <memory>
 #include <vector>
 
+#include "fastconv/gemm.hpp"
 #include "gemm/panels.hpp"
 
 namespace fastconv {
@@ -29,6 +30,7 @@ struct GemmOperands {
   float* out;
   const float* bias = nullptr;      // by column, or null
   const float* residual = nullptr;  // with out's strides, or null; may be out itself
+  NextWeights next = {};
 };
 
 class GemmPlan;

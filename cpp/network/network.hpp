@@ -25,11 +25,15 @@ struct Network::Impl {
   // And unless they are dense and hold as many floats as each other.
   void check_dense(const char* operation, const View& x, const View& y) const;
 
+  // Tells the step with weights before which ones come next; returns where it will be told itself.
+  std::shared_ptr<const NextWeights> announce(const NextWeights& weights);
+
   View input;
   std::int64_t output_floats, arena_floats;
   int threads;
   std::vector<float> byte_table;
   std::vector<Step> steps;
+  std::shared_ptr<NextWeights> last_next;  // of the last step with weights
   ArenaPool arenas;
 };
 

@@ -100,6 +100,12 @@ void Network::Impl::check_dense(const char* operation, const View& x, const View
   require_equal(operation, "sizes", y.floats(), x.floats());
 }
 
+std::shared_ptr<const NextWeights> Network::Impl::announce(const NextWeights& weights) {
+  if (last_next != nullptr) *last_next = weights;
+  last_next = std::make_shared<NextWeights>();
+  return last_next;
+}
+
 void Network::add_conv2d(std::shared_ptr<const PackedConv2d> conv, const View& x,
                          const View* residual, const View& y) {
   constexpr const char* op = "conv2d";
@@ -116,10 +122,12 @@ void Network::add_conv2d(std::shared_ptr<const PackedConv2d> conv, const View& x
     require_size(op, added, y.n, y.h, y.w, y.c);
     require_equal(op, "pixel strides", added.pixel, y.pixel);
   }
-  impl_->steps.push_back([conv = std::move(conv), x, y, added, adds](const Memories& at) {
-    conv->run(at.read(x), x.pixel, x.n, {x.h, x.w}, adds ? at.read(added) : nullptr, at.write(y),
-              y.pixel);
-  });
+  auto next = impl_->announce(conv->weights());
+  impl_->steps.push_back(
+      [conv = std::move(conv), next = std::move(next), x, y, added, adds](const Memories& at) {
+        conv->run(at.read(x), x.pixel, x.n, {x.h, x.w}, adds ? at.read(added) : nullptr,
+                  at.write(y), y.pixel, *next);
+      });
 }
 
 void Network::add_linear(std::shared_ptr<const PackedLinear> linear, const View& x, const View& y) {
@@ -131,9 +139,11 @@ void Network::add_linear(std::shared_ptr<const PackedLinear> linear, const View&
   require_equal(op, "features", x.c, linear->in_features());
   require_equal(op, "features", y.c, linear->out_features());
   require_equal(op, "rows", y.pixels(), x.pixels());
-  impl_->steps.push_back([linear = std::move(linear), x, y](const Memories& at) {
-    linear->run(at.read(x), x.pixels(), at.write(y));
-  });
+  auto next = impl_->announce(linear->weights());
+  impl_->steps.push_back(
+      [linear = std::move(linear), next = std::move(next), x, y](const Memories& at) {
+        linear->run(at.read(x), x.pixels(), at.write(y), *next);
+      });
 }
 
 void Network::add_max_pool2d(const PoolWindow& window, const View& x, const View& y) {

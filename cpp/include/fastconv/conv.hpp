@@ -29,10 +29,10 @@ struct PictureSize {
 // parameters that no convolution has, and for pictures smaller than the kernel.
 PictureSize conv2d_output_size(const Conv2dParams& params, std::int64_t batch, PictureSize in);
 
-// How a packed convolution computes. `direct` multiplies exactly what the formula says; the Winograd
-// algorithms, for 3x3 kernels of stride 1 (winograd2: 5x5, too), multiply 2.25 (2.8) or 4 times less
-// and lose about one decimal digit; `fastest` chooses among all by estimated time, for each size of
-// picture, and computes neighbouring pixels of few channels together.
+// How a packed convolution computes. `direct` multiplies exactly what the formula says; the
+// Winograd algorithms, for 3x3 kernels of stride 1 (winograd2: 5x5, too), multiply 2.25 (2.8) or 4
+// times less and lose about one decimal digit; `fastest` chooses among all by estimated time, for
+// each size of picture, and computes neighbouring pixels of few channels together.
 enum class ConvAlgorithm { direct, fastest, winograd2, winograd4 };
 
 // Weights and bias packed once for many runs. Safe to run from several threads at once.
@@ -57,7 +57,11 @@ class PackedConv2d {
   // The same with pixels x_pixel and out_pixel floats apart: slices of wider pictures. residual is
   // laid out as out.
   void run(const float* x, std::int64_t x_pixel, std::int64_t batch, PictureSize in,
-           const float* residual, float* out, std::int64_t out_pixel) const;
+           const float* residual, float* out, std::int64_t out_pixel,
+           const NextWeights& next = {}) const;
+
+  // What is read first, for the run before.
+  NextWeights weights() const;
 
   const Conv2dParams& params() const;
   ConvAlgorithm algorithm() const;  // the one chosen

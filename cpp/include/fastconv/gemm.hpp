@@ -28,6 +28,17 @@ struct GemmShape {
 void gemm(const GemmShape& shape, float alpha, const float* a, const float* b, float beta, float* c,
           const Epilogue& epilogue = {});
 
+// Packed weights that will be read after those of a run. They are fetched from memory while the run
+// computes its last tiles: member i of n fetches from floats * i / n on.
+struct NextWeights {
+  const float* data = nullptr;
+  std::int64_t floats = 0;
+
+  const float* from(std::int64_t i, std::int64_t n) const {
+    return data == nullptr ? nullptr : data + floats * i / n / 16 * 16;
+  }
+};
+
 // How a layer keeps its weights. bf16 rounds each to 8 significant bits (relative error up to
 // 2^-9 a weight) and halves the memory that a small batch waits for; arithmetic stays in fp32.
 enum class WeightType { fp32, bf16 };
@@ -44,7 +55,10 @@ class PackedLinear {
   PackedLinear& operator=(PackedLinear&&) noexcept;
 
   // x (rows, in_features), out (rows, out_features), both dense. Safe from several threads.
-  void run(const float* x, std::int64_t rows, float* out) const;
+  void run(const float* x, std::int64_t rows, float* out, const NextWeights& next = {}) const;
+
+  // For the run before; empty where weights are bf16.
+  NextWeights weights() const;
 
   std::int64_t in_features() const;
   std::int64_t out_features() const;

@@ -58,8 +58,8 @@ class Network {
   Network(Network&&) noexcept;
   Network& operator=(Network&&) noexcept;
 
-  // activation(conv(x) + bias + residual). residual (or null) has y's shape and pixel stride, and may
-  // be y itself.
+  // activation(conv(x) + bias + residual). residual (or null) has y's shape and pixel stride, and
+  // may be y itself.
   void add_conv2d(std::shared_ptr<const PackedConv2d> conv, const View& x, const View* residual,
                   const View& y);
   // activation(x * weight^T + bias), a row a pixel. Dense.
