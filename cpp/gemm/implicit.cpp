@@ -16,8 +16,9 @@ constexpr std::int64_t kLine = 16;
 // An output larger than this would push its input out of any share of L3: write past the caches.
 constexpr std::int64_t kStreamBytes = std::int64_t{64} << 20;
 
-// Floats a cycle that reach one core.
-constexpr double kFromMemory = 1, kFromL3 = 2;
+// Floats a cycle that reach one core; from another core's cache, line by line as they are asked
+// for.
+constexpr double kFromMemory = 1, kFromL3 = 2, kFromNeighbour = 0.5;
 
 // Less than this many multiply-adds are done before another thread has woken.
 constexpr std::int64_t kMinWorkPerThread = 200'000;
@@ -217,7 +218,10 @@ void GemmPlan::Impl::divide() {
     const double picture = my_units * static_cast<double>(unit_pixels * g.channels);
     const double gemm =
         my_units * static_cast<double>(unit_pixels * g.k) * my_columns / fma_per_cycle;
-    const double cost = gemm + 0.5 * (weights * strips + picture) / kFromL3;
+    // Who computes all channels of its pixels has most likely written what it reads.
+    const double foreign = picture * (columns - 1) / columns;
+    const double cost =
+        gemm + 0.5 * (weights * strips + picture) / kFromL3 + foreign / kFromNeighbour;
     if (best < 0 || cost < best) {
       best = cost;
       best_rows = rows;
