@@ -72,7 +72,8 @@ def _row(cells: Sequence[str]) -> str:
 def _cell(result: dict[str, Any] | None) -> str:
     if result is None:
         return ""
-    text = f"{number(result['samples']['fastconv']['median_s'] * 1e3)} ms"
+    milliseconds = 1e3 * result["samples"]["fastconv"]["median_s"]
+    text = f"{number(milliseconds)} ms" if milliseconds >= 1 else f"{1e3 * milliseconds:.0f} us"
     best = result["best_peer"]
     if best is None:
         return text
