@@ -44,6 +44,15 @@ def test_many_blocks_of_k_keep_the_residual() -> None:
     check(net, (1, 3, 5, 5))
 
 
+def test_a_residual_that_the_convolution_reads_as_well_stays() -> None:
+    graph = graph_of(nn.Sequential(nn.Conv2d(3, 8, 1), _Residual(8)), (1, 3, 9, 9))
+    places = plan_memory(graph, converts_input=True).places
+    (node,) = (node for node in graph.nodes if len(node.inputs) > 1)
+    assert node.inputs[0] is node.inputs[1]
+    x, y = places[node.inputs[0]], places[node.output]
+    assert x.memory != y.memory or x.offset != y.offset
+
+
 class _Residual(nn.Module):
     def __init__(self, channels: int) -> None:
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)

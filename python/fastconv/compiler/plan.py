@@ -118,13 +118,15 @@ def _blocks(graph: Graph, regions: Regions) -> dict[Value, _Block]:
         if node.op == "alias":
             _share(blocks, node.inputs[0], node.output)
         elif node.op in _IN_PLACE or node.op == "conv2d":
-            # A convolution reads pixels around the one it writes, but its residual only there.
+            # A convolution reads pixels around the one it writes, but its residual only there; so
+            # what is both must stay.
             for x in node.inputs[1:] if node.op == "conv2d" else node.inputs:
                 before, after = blocks[x], blocks[node.output]
                 one, other = regions.of[x], regions.of[node.output]
                 alike = one.fills(x) and other.fills(node.output) and one.pixel == other.pixel
                 free = before.memory == "arena" and before.last == step and after.first == step
-                if alike and free and before is not after:
+                around = node.op == "conv2d" and blocks[node.inputs[0]] is before
+                if alike and free and before is not after and not around:
                     _share(blocks, x, node.output)
     output = blocks[graph.output]
     assert output.memory == "arena", "copy_input sees to this"
