@@ -77,7 +77,7 @@ def _run_networks() -> None:
     for title, name in _NETWORKS.items():
         click.echo(_row(title, race(name)))
     click.echo(
-        "Times are medians of whole passes, after one to compare the answers. The NumPy twin is\n"
+        "Times are medians of compiled networks, after one run to compare answers. The twin is\n"
         f"fastconv.reference, the same network in float32 on NumPy {np.__version__} and its BLAS."
     )
 

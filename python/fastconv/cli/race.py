@@ -1,4 +1,4 @@
-"""A network run side by side on fastconv's kernels and on their NumPy twins."""
+"""A network side by side: compiled by fastconv, and on the NumPy twins of its kernels."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import models
 from ..autograd import use_backend
+from ..compiler import compile
 from ..train import inference
 
 __all__ = ["Result", "race"]
@@ -38,21 +39,22 @@ def race(name: str) -> Result:
     shape = models.input_shape(name)
     picture = np.random.default_rng(0).standard_normal((1, *shape), np.float32)
 
-    def run(backend: str) -> np.ndarray:
-        with use_backend(backend):
+    def run_twins() -> np.ndarray:
+        with use_backend("reference"):
             answer: np.ndarray = net(picture).data
         return answer
 
     with inference(net):
-        ours, twins = run("native"), run("reference")
+        compiled = compile(net, picture.shape)
+        ours, twins = compiled(picture), run_twins()
         error = float(np.abs(ours - twins).max() / np.abs(twins).max())
         if not error <= _TOLERANCE:
             raise ValueError(
                 "race: fastconv and its NumPy twin must agree "
                 f"(network={name}, error={error:.1e}, tolerance={_TOLERANCE:.0e})"
             )
-        seconds = _median_time(lambda: run("native"))
-        twin_seconds = _median_time(lambda: run("reference"))
+        seconds = _median_time(lambda: compiled(picture))
+        twin_seconds = _median_time(run_twins)
     parameters = sum(parameter.size for parameter in net.parameters())
     return Result(shape, ours.shape[1:], parameters, seconds, twin_seconds)
 
