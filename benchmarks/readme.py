@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from .peers import OURS, TWIN
 from .report import number
 
 __all__ = ["table", "write"]
@@ -42,7 +43,7 @@ def _by_threads(results: Iterable[Path]) -> list[dict[str, Any]]:
 
 
 def table(content: dict[str, Any]) -> str:
-    """A line for each network, a column for each batch size, and the means of the ratios."""
+    """A line for each network, a column for each batch size, the means, and who took part."""
     machine = content["machine"]
     results = {(result["network"], result["batch"]): result for result in content["results"]}
     networks = list(dict.fromkeys(name for name, _ in results))
@@ -61,7 +62,16 @@ def table(content: dict[str, Any]) -> str:
         _mean([result["ratio_to_best_peer"] for (_, b), result in results.items() if b == batch])
         for batch in batches
     ]
-    lines.append(_row(["geometric mean", *means]))
+    lines += [_row(["geometric mean", *means]), "", "Raced against:"]
+    for batch in batches:
+        peers = dict.fromkeys(
+            name
+            for (_, b), result in results.items()
+            if b == batch
+            for name in result["samples"]
+            if name not in (OURS.name, TWIN.name)
+        )
+        lines.append(f"- batch {batch}: {', '.join(peers) or 'nobody'}")
     return "\n".join(lines)
 
 

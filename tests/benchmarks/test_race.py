@@ -172,7 +172,10 @@ def test_the_readme_gets_the_table(tmp_path: Path) -> None:
         return {
             "network": network,
             "batch": batch,
-            "samples": {"fastconv": {"median_s": 0.0125}},
+            "samples": {
+                "fastconv": {"median_s": 0.0125},
+                **({} if ratio is None else {"ncnn": {}}),
+            },
             "best_peer": None if ratio is None else "ncnn",
             "ratio_to_best_peer": ratio,
         }
@@ -193,6 +196,10 @@ def test_the_readme_gets_the_table(tmp_path: Path) -> None:
     assert "| a | 12.5 ms, **1.00** x ncnn | 12.5 ms |" in lines
     assert "| b | 12.5 ms, **4.00** x ncnn |  |" in lines
     assert "| geometric mean | **2.00** |  |" in lines
+    assert lines[lines.index("Raced against:") + 1 :][:2] == [
+        "- batch 1: ncnn",
+        "- batch 16: nobody",
+    ]
     page.write_text("no marks")
     with pytest.raises(ValueError, match="must have the marks"):
         readme.write([file], page)
