@@ -125,6 +125,34 @@ def test_unknown_algorithms_are_measured_again_and_other_machines_stay(tmp_path:
     assert set(machine.values()) <= set(ALGORITHMS)
 
 
+def test_an_algorithm_that_the_layer_cannot_take_is_measured_again(tmp_path: Path) -> None:
+    path = tmp_path / "tuning.json"
+    net = randomise(nn.Sequential(nn.Conv2d(8, 24, 5, padding=2)))
+    fastconv.compile(net, SHAPE, tune=path)
+    assert list(choices(path)) == [next(key for key in choices(path) if "5x5" in key)]
+    rewrite(path, "winograd4")  # which is for 3x3 kernels
+    compiled = fastconv.compile(net, SHAPE, tune=path)
+    assert choices(path).popitem()[1] in ("direct", "winograd2")
+    assert_agree(compiled(pictures(*SHAPE)), layered(net, pictures(*SHAPE)))
+
+
+def test_loaded_under_another_thread_count_it_keeps_its_algorithms(tmp_path: Path) -> None:
+    path = tmp_path / "tuning.json"
+    before = fastconv.get_num_threads()
+    try:
+        fastconv.set_num_threads(1)
+        fastconv.compile(network(), SHAPE, tune=path)
+        rewrite(path, "winograd2")
+        compiled = fastconv.compile(network(), SHAPE, tune=path)
+        expected, data = compiled(pictures(*SHAPE)), pickle.dumps(compiled)
+        fastconv.set_num_threads(3)
+        copy = pickle.loads(data)
+        assert algorithms(copy)[:2] == ["winograd2"] * 2
+        np.testing.assert_array_equal(copy(pictures(*SHAPE)), expected)
+    finally:
+        fastconv.set_num_threads(before)
+
+
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     net = network()

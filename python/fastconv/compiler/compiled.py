@@ -165,7 +165,6 @@ class CompiledNetwork:
             winograd=self._options.winograd,
             weights=self._options.weights,
             parameters=sum(map(parameters, self._graph.nodes)),
-            threads=self._options.threads or _core.get_num_threads(),
             choices=self._choices,
         )
 

@@ -17,6 +17,12 @@ __all__ = ["Packer", "choice_key"]
 _CACHE_BYTES = 32 << 20
 _FEW_CHANNELS = 8
 
+# What the core has for square kernels of stride and dilation 1.
+_BY_KERNEL = {
+    (3, 3): ("direct", "winograd2", "winograd4"),
+    (5, 5): ("direct", "winograd2"),
+}
+
 
 class Packer:
     """Packs the weights of nodes.
@@ -33,10 +39,8 @@ class Packer:
         winograd: bool,
         weights: str,
         parameters: int,
-        threads: int,
         choices: Mapping[str, str] | None = None,
     ) -> None:
-        self._threads = threads
         self._choices = choices or {}
         self._forced: str | None = None
         self._weights_stay = 4 * parameters <= _CACHE_BYTES
@@ -50,7 +54,7 @@ class Packer:
         """Return a convolution's packed weights, for the batch and the picture that it reads."""
         weight = node["weight"]
         known = self._convolutions.setdefault(weight, {})
-        by_size = self.has_choice(node) or (self._winograd and _has_few_outputs(node))
+        by_size = len(self.candidates(node)) > 1 or (self._winograd and _has_few_outputs(node))
         if known and not by_size:
             packed = next(iter(known.values()))
         else:
@@ -59,19 +63,20 @@ class Packer:
         self._algorithms[node] = packed.algorithm
         return packed
 
-    def has_choice(self, node: Node) -> bool:
-        """Whether a node is a convolution that Winograd's algorithms compute, too.
+    def candidates(self, node: Node) -> tuple[str, ...]:
+        """Return the algorithms that compute a convolution; which is best depends on its size.
 
-        Which is best depends on the size of the picture. Few output channels have no choice: the
-        core has an answer of its own for them.
+        More than one if Winograd's do, too. Few output channels have no choice: the core has an
+        answer of its own for them.
         """
         if node.op != "conv2d" or not self._winograd or node.output.shape[0] == 0:
-            return False
+            return ("direct",)
         channels = node.inputs[0].shape[1]
         depthwise = node["groups"] == channels == node.output.shape[1] > 1
-        square = node["weight"].shape[2:] in ((3, 3), (5, 5))
         plain = node["stride"] == node["dilation"] == (1, 1)
-        return square and plain and not depthwise and not _has_few_outputs(node)
+        if not plain or depthwise or _has_few_outputs(node):
+            return ("direct",)
+        return _BY_KERNEL.get(node["weight"].shape[2:], ("direct",))
 
     def force(self, algorithm: str) -> None:
         """Pack what has a choice for one algorithm from now on."""
@@ -114,21 +119,22 @@ class Packer:
     def _algorithm_for(self, node: Node) -> str:
         if not self._winograd:
             return "direct"
-        if not self.has_choice(node):
+        candidates = self.candidates(node)
+        if len(candidates) == 1:
             return "fastest"
-        if self._forced == "winograd4" and node["weight"].shape[2:] == (5, 5):
-            return "direct"
-        return self._forced or self._choices.get(choice_key(node, self._threads), "fastest")
+        if self._forced is not None:
+            return self._forced if self._forced in candidates else "direct"
+        return self._choices.get(choice_key(node), "fastest")
 
 
-def choice_key(node: Node, threads: int) -> str:
+def choice_key(node: Node) -> str:
     """Return what the best algorithm of a convolution depends on, for people and tuning files."""
     batch, channels, height, width = node.inputs[0].shape
     kernel = node["weight"].shape[2]
     (top, bottom), (left, right) = node["padding"]
     return (
         f"conv2d {kernel}x{kernel} {channels}->{node.output.shape[1]}, groups {node['groups']}, "
-        f"padding {top},{bottom},{left},{right}, input {batch}x{height}x{width}, threads {threads}"
+        f"padding {top},{bottom},{left},{right}, input {batch}x{height}x{width}"
     )
 
 

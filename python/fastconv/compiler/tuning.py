@@ -40,19 +40,24 @@ def tuned(graph: Graph, plan: Plan, packer: Packer, threads: int, path: Path) ->
     What the file does not know is measured, in the network itself: all convolutions with one
     algorithm, then with the next, in turns. The file is then written anew.
     """
-    wanted = {choice_key(node, threads) for node in graph.nodes if packer.has_choice(node)}
-    if not wanted:
+    possible = {
+        choice_key(node): candidates
+        for node in graph.nodes
+        if len(candidates := packer.candidates(node)) > 1
+    }
+    if not possible:
         return {}
-    known = {key: choice for key, choice in _read(path).items() if choice in _ALGORITHMS}
-    if not wanted <= known.keys():
+    machine = _machine(threads)
+    known = dict(_content(path).get(machine, {}))
+    if not all(known.get(key) in candidates for key, candidates in possible.items()):
         known.update(_measure(graph, plan, packer, threads))
-        _write(path, known)
-    return {key: known[key] for key in wanted}
+        _write(path, machine, known)
+    return {key: known[key] for key in possible}
 
 
 def _measure(graph: Graph, plan: Plan, packer: Packer, threads: int) -> Choices:
     networks, taken = {}, {}
-    choosers = [node for node in graph.nodes if packer.has_choice(node)]
+    choosers = [node for node in graph.nodes if len(packer.candidates(node)) > 1]
     for algorithm in _ALGORITHMS:
         packer.force(algorithm)
         networks[algorithm] = build(graph, plan, packer, threads)
@@ -70,15 +75,15 @@ def _measure(graph: Graph, plan: Plan, packer: Packer, threads: int) -> Choices:
         at = 1  # after the conversion of the input
         for node in graph.nodes:
             if node in taken[algorithm]:
-                times = seconds.setdefault(choice_key(node, threads), {})
+                times = seconds.setdefault(choice_key(node), {})
                 choice = taken[algorithm][node]
                 times[choice] = min(times.get(choice, np.inf), float(medians[at]))
             at += step_count(node)
     return {key: min(times, key=times.__getitem__) for key, times in seconds.items()}
 
 
-def _machine() -> str:
-    """What the choices depend on besides the layer: CPU, instruction set, version."""
+def _machine(threads: int) -> str:
+    """What the choices depend on besides the layer: CPU, instruction set, threads, version."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -86,15 +91,12 @@ def _machine() -> str:
             if line.startswith("model name"):
                 cpu = line.partition(":")[2].strip()
                 break
-    return f"{cpu}, {_core.get_isa()}, fastconv {_core.__version__}"
-
-
-def _read(path: Path) -> Choices:
-    """Return what the file knows of this machine; a file that makes no sense knows nothing."""
-    return dict(_content(path).get(_machine(), {}))
+    plural = "s" if threads > 1 else ""
+    return f"{cpu}, {_core.get_isa()}, {threads} thread{plural}, fastconv {_core.__version__}"
 
 
 def _content(path: Path) -> dict[str, Choices]:
+    """Return the choices by machine; a file that makes no sense has none."""
     try:
         text = path.read_text()
     except (FileNotFoundError, NotADirectoryError):
@@ -122,12 +124,12 @@ def _ignored(path: Path, why: str) -> dict[str, Choices]:
     return {}
 
 
-def _write(path: Path, choices: Mapping[str, str]) -> None:
+def _write(path: Path, machine: str, choices: Mapping[str, str]) -> None:
     """Put this machine's choices into the file, beside other machines', in one go."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # _read has said so
+        warnings.simplefilter("ignore")  # said before
         machines = _content(path)
-    machines[_machine()] = dict(sorted(choices.items()))
+    machines[machine] = dict(sorted(choices.items()))
     text = json.dumps({"format": _FORMAT, "machines": machines}, indent=1) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
