@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 
+from fastconv import _core, get_num_threads, reference, set_num_threads
 from fastconv import functional as F
-from fastconv import get_num_threads, reference, set_num_threads
 
 pytestmark = pytest.mark.usefixtures("every_isa")
 
@@ -115,3 +117,35 @@ def test_a_nan_stays_in_the_tiles_that_see_it() -> None:
     y = F.pack_conv2d(weight, bias, padding=1, algorithm="winograd4")(x)
     assert np.isnan(y[0, :, :3, :3]).all()
     assert np.isfinite(y[0, :, 8:, :]).all() and np.isfinite(y[0, :, :, 8:]).all()
+
+
+def test_weights_from_memory_never_ask_for_more_of_them() -> None:
+    # Floats of weights a channel pair: the more, the longer memory takes to deliver them.
+    size = {"direct": 9, "winograd2": 16, "winograd4": 36}
+    differ = 0
+    for channels, side in itertools.product((32, 64, 128, 256, 512), (7, 10, 14, 20, 28)):
+        weight = np.zeros((channels, channels, 3, 3), np.float32)
+        how = ((1, 1), (1, 1, 1, 1), (1, 1), 1, None, "fastest", 1, (side, side))
+        near = _core.PackedConv2d(weight, None, *how, True).algorithm
+        far = _core.PackedConv2d(weight, None, *how, False).algorithm
+        assert size[far] <= size[near]
+        differ += near != far
+    assert differ > 0
+
+
+def test_many_sizes_from_many_threads() -> None:
+    """A packed convolution keeps the plans of a few sizes; others come and go."""
+    rng = np.random.default_rng(0)
+    weight = rng.standard_normal((24, 8, 3, 3)).astype(np.float32) / 8
+    pictures = [rng.standard_normal((1, 8, 5 + i, 9)).astype(np.float32) for i in range(9)]
+    for algorithm in ("direct", *ALGORITHMS):
+        packed = F.pack_conv2d(weight, padding=1, algorithm=algorithm)
+        expected = [reference.conv2d(x, weight, padding=1) for x in pictures]
+
+        def run(start: int, packed: Any = packed, expected: Any = expected) -> None:
+            for i in range(start, start + 200):
+                y = packed(pictures[i % 9])
+                np.testing.assert_allclose(y, expected[i % 9], atol=2e-5)
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(run, range(4)))
