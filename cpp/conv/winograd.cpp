@@ -5,6 +5,8 @@
 #include <numeric>
 #include <vector>
 
+#include "core/costs.hpp"
+
 namespace fastconv {
 
 // How a run is cut: threads take ranges of tiles times ranges of panels; a thread works on blocks
@@ -38,7 +40,6 @@ struct Work {
 };
 
 double Work::cycles(double block_tiles, double block_panels) const {
-  constexpr double kFromMemory = 1, kFromL3 = 2;  // floats a cycle
   const double l2 = static_cast<double>(l2_cache_bytes()) / sizeof(float);
   const double blocks = std::ceil(tiles / block_tiles);
   const double columns = panels * nr;
@@ -59,7 +60,7 @@ double Work::cycles(double block_tiles, double block_panels) const {
   const double lost = std::clamp(2 * (v + m) / l2 - 1, 0.0, 1.0);
   const double transforms = positions * tiles * (8 * channels + 6 * columns) / lanes +
                             moved * (1 / lanes + 0.5 * lost / kFromL3);
-  return std::max(gemm, weights) + 0.3 * std::min(gemm, weights) + transforms;
+  return overlapped(gemm, weights) + transforms;
 }
 
 }  // namespace

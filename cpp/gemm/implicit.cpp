@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/costs.hpp"
 #include "core/memory.hpp"
 
 namespace fastconv {
@@ -15,10 +16,6 @@ constexpr std::int64_t kLine = 16;
 
 // An output larger than this would push its input out of any share of L3: write past the caches.
 constexpr std::int64_t kStreamBytes = std::int64_t{64} << 20;
-
-// Floats a cycle that reach one core; from another core's cache, line by line as they are asked
-// for.
-constexpr double kFromMemory = 1, kFromL3 = 2, kFromNeighbour = 0.5;
 
 // Less than this many multiply-adds are done before another thread has woken.
 constexpr std::int64_t kMinWorkPerThread = 200'000;
@@ -245,11 +242,10 @@ void GemmPlan::Impl::divide() {
            on_lines(g.out_pixel) && on_lines(g.out_row) && on_lines(g.out_image);
 }
 
-// All that is fetched ahead costs some of its time even where there is more to compute.
 double GemmPlan::Impl::cycles(bool weights_stay) const {
   const double moved = weight_floats / (weights_stay ? kFromL3 : kFromMemory) +
                        (picture_floats + again_floats) / kFromL3;
-  return std::max(gemm_cycles, moved) + 0.3 * std::min(gemm_cycles, moved);
+  return overlapped(gemm_cycles, moved);
 }
 
 // One line of the strip from a line of the picture, with zeros outside it. A single tap takes only

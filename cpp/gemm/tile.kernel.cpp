@@ -114,6 +114,8 @@ struct Ahead {
   std::ptrdiff_t a_step;
 };
 
+// `given` by reference: a copy on the stack would be read with wider loads than it was written
+// with, and these wait until the stores of the tile before have reached L1.
 template <int ROWS, int VECS>
 void row_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t n,
               const Ahead& given) {
@@ -256,8 +258,9 @@ void run(const TileJob& job, const TileFunction (&functions)[kVecs][MR]) {
     for (std::int64_t i = 0; i < job.n_tiles; ++i, ahead.b += part) {
       const Tile& tile = job.tiles[i];
       if (fetch_a && i + 1 < job.n_tiles) {
-        ahead.a = reinterpret_cast<const char*>(job.a + (&tile)[1].a[0] + job.runs[0].a);
-        ahead.a_step = (&tile)[1].rows * static_cast<std::ptrdiff_t>(sizeof(float));
+        const Tile& following = job.tiles[i + 1];
+        ahead.a = reinterpret_cast<const char*>(job.a + following.a[0] + job.runs[0].a);
+        ahead.a_step = following.rows * static_cast<std::ptrdiff_t>(sizeof(float));
       }
       (job.single ? kSingle[width / W - 1] : by_rows[tile.rows - 1])(job, tile, b, n, ahead);
     }

@@ -11,11 +11,9 @@ from dataclasses import dataclass, field
 from math import prod
 
 from .graph import Graph, Node, Value
-from .regions import Region, Regions, channels
+from .regions import LINE, Region, Regions, channels
 
 __all__ = ["Place", "Plan", "is_step", "plan_memory"]
-
-_LINE = 16  # floats in a cache line
 
 # Steps that may write over what they read.
 _IN_PLACE = (
@@ -163,4 +161,4 @@ def _arrange(blocks: Iterable[_Block]) -> int:
 
 
 def _whole_lines(floats: int) -> int:
-    return -(-floats // _LINE) * _LINE
+    return -(-floats // LINE) * LINE

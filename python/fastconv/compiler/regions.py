@@ -10,10 +10,10 @@ from itertools import pairwise
 
 from .graph import Graph, Node, Value
 
-__all__ = ["Region", "Regions", "channels", "joins_channels"]
+__all__ = ["LINE", "Region", "Regions", "channels", "joins_channels"]
 
 _SET_STRIDE = 1024  # floats; lines so far apart share a set of the first-level cache
-_LINE = 16
+LINE = 16  # floats in a cache line
 
 _POOLS = ("max_pool2d", "avg_pool2d", "adaptive_avg_pool2d")
 _VIEWS = ("slice", "join")  # no steps: they say what is nested in what
@@ -116,7 +116,7 @@ class Regions:
         while apart := [pair for pair in residuals if (pair[0] in spaced) != (pair[1] in spaced)]:
             spaced.difference_update(*apart)
         for value in spaced:
-            self.of[value].pixel += _LINE
+            self.of[value].pixel += LINE
 
     def _overlaps(self, region: Region) -> bool:
         """Whether two steps would write the same channels."""

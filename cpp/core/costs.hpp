@@ -1,0 +1,18 @@
+// What estimates of time, for choices among algorithms and cuts, have in common.
+#pragma once
+
+#include <algorithm>
+
+namespace fastconv {
+
+// Floats a cycle that reach one core; from another core's cache, line by line as they are asked
+// for.
+constexpr double kFromMemory = 1, kFromL3 = 2, kFromNeighbour = 0.5;
+
+// Cycles of computing while data is fetched ahead, which costs some of its time even where there is
+// more to compute.
+inline double overlapped(double computing, double fetching) {
+  return std::max(computing, fetching) + 0.3 * std::min(computing, fetching);
+}
+
+}  // namespace fastconv
