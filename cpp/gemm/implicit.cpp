@@ -49,6 +49,7 @@ struct GemmPlan::Impl {
   void measure_taps();
   void flatten();
   void choose_strip();
+  std::int64_t kc() const;
   void block_k();
   void divide();
   void work(const GemmOperands& operands, std::int64_t index, float* strip, Tile* tiles) const;
@@ -143,7 +144,7 @@ void GemmPlan::Impl::choose_strip() {
   }
   if (flat) {
     units = ceil_div(g.out_w, kernels.mr);
-    const std::int64_t unit_floats = std::max<std::int64_t>(1, kernels.mr * g.k);
+    const std::int64_t unit_floats = std::max<std::int64_t>(1, kernels.mr * kc());
     strip_units = std::clamp<std::int64_t>(budget / unit_floats, 1, 512);
     strip_floats = strip_units * kernels.mr * strip_pixel;
   } else {
@@ -163,12 +164,17 @@ void GemmPlan::Impl::choose_strip() {
   if (one_tap && inside) start = g.taps[0].dy * g.in_row + g.taps[0].dx * g.in_pixel;
 }
 
-// Runs of contiguous k, cut where a panel's share of k outgrows a quarter of L2.
-void GemmPlan::Impl::block_k() {
+// k is cut where a panel's share of it outgrows an eighth of L2.
+std::int64_t GemmPlan::Impl::kc() const {
   const std::int64_t kc_limit = std::max<std::int64_t>(
-      256, static_cast<std::int64_t>(l2_cache_bytes() / sizeof(float) / 4) / kernels.nr);
+      256, static_cast<std::int64_t>(l2_cache_bytes() / sizeof(float) / 8) / kernels.nr);
   const std::int64_t blocks = std::max<std::int64_t>(1, ceil_div(g.k, kc_limit));
-  const std::int64_t kc = round_up(ceil_div(g.k, blocks), kLine);
+  return round_up(ceil_div(g.k, blocks), kLine);
+}
+
+// Runs of contiguous k, cut into blocks.
+void GemmPlan::Impl::block_k() {
+  const std::int64_t kc = this->kc();
   k_blocks.push_back({0, 0, {}});
   std::int64_t k = 0;
   for (const Tap& tap : g.taps) {

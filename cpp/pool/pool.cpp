@@ -89,10 +89,11 @@ void reduce(const PoolShape& shape, const PoolAxes& axes, void (*kernel)(const P
   const Tasks tasks = {shape.n, axes.h.size(), shape.c, channel_block(axes.w, shape.c)};
   const std::int64_t scratch_floats = std::max(kScratchFloats, axes.w.widest * tasks.block);
   const int members = team_size(tasks, axes.h.widest * shape.w * tasks.block);
-  Scratch scratch(members * scratch_floats);
+  const std::int64_t my_scratch = round_up(scratch_floats, kLine) + kLine;
+  Scratch scratch(members * my_scratch);
   for_each_task(tasks, members, [&](int member, const Task& task) {
     PoolRow row = row_of(shape, axes, task, x, y);
-    row.scratch = scratch.data() + member * scratch_floats;
+    row.scratch = scratch.data() + member * my_scratch;
     row.scratch_columns = scratch_floats / task.channels;
     kernel(row);
   });

@@ -26,7 +26,7 @@ struct PoolRow {
   std::int64_t y_pixel;
   float row_count;  // means are divided by row_count * column_counts[o]
   const float* column_counts;
-  float* scratch;  // at least as many columns of `channels` floats as the widest span
+  float* scratch;  // columns of `channels` floats, at least the widest span; room for a line more
   std::int64_t scratch_columns;
 };
 

@@ -59,7 +59,30 @@ void reduce(const float* x, std::int64_t step, std::int64_t count, const float* 
 }
 
 std::int64_t positions(Span span, std::int64_t step) {
-  return (span.end - 1 - span.begin) / step + 1;
+  const std::int64_t length = span.end - span.begin;
+  return step == 1 ? length : (length - 1) / step + 1;  // a division is as long as a window
+}
+
+// The windows of outputs `begin` to `end` across the scratch, whose first column is `first`.
+template <class Op, bool mean>
+void reduce_across(const PoolRow& row, std::int64_t begin, std::int64_t end, std::int64_t first) {
+  const std::int64_t channels = row.channels, step = row.column_step * channels;
+  std::int64_t o = begin;
+  const auto window = [&] { return row.scratch + (row.columns[o].begin - first) * channels; };
+  const auto divisor = [&] { return mean ? row.row_count * row.column_counts[o] : 1.0f; };
+  if (channels < W && row.y_pixel == channels) {
+    // Whole vectors, which spill over what the next outputs write after them.
+    for (; o < end && (row.outputs - o) * channels >= W; ++o) {
+      const float by = divisor();
+      reduce_vectors<Op, 1>(window(), step, positions(row.columns[o], row.column_step),
+                            mean ? &by : nullptr, row.y + o * channels);
+    }
+  }
+  for (; o < end; ++o) {
+    const float by = divisor();
+    reduce<Op>(window(), step, positions(row.columns[o], row.column_step), mean ? &by : nullptr,
+               row.y + o * row.y_pixel, channels);
+  }
 }
 
 // Outputs [begin, end), and the input columns between the first and the last that they read.
@@ -100,13 +123,7 @@ void reduce_windows(const PoolRow& row) {
                    channels);
       }
     }
-    for (std::int64_t o = s.begin; o < s.end; ++o) {
-      const Span span = row.columns[o];
-      const float divisor = mean ? row.row_count * row.column_counts[o] : 1.0f;
-      reduce<Op>(row.scratch + (span.begin - s.columns.begin) * channels,
-                 row.column_step * channels, positions(span, row.column_step),
-                 mean ? &divisor : nullptr, row.y + o * row.y_pixel, channels);
-    }
+    reduce_across<Op, mean>(row, s.begin, s.end, s.columns.begin);
     done = s.end;
   }
 }
