@@ -91,7 +91,9 @@ void bind_conv(py::module_& m) {
       "conv2d",
       [](const py::array& x, const py::array& weight, const py::object& bias, const Pair& stride,
          const Sides& padding, const Pair& dilation, std::int64_t groups,
-         const py::object& residual, const py::object& activation, py::array& out) {
+         const py::object& residual, const py::object& activation, const std::string& algorithm,
+         py::array& out) {
+        const ConvAlgorithm how = to_algorithm(algorithm);
         const auto xv = input<float>("conv2d", "x", x, 4);
         const auto wv = input<float>("conv2d", "weight", weight, 4);
         const auto ov = output<float>("conv2d", "out", out, 4);
@@ -102,16 +104,18 @@ void bind_conv(py::module_& m) {
                                    optional_picture(residual, xv[0], size, p.out_channels),
                                    to_activation("conv2d", activation)};
         py::gil_scoped_release release;
-        conv2d(p, xv[0], in, xv.data, wv.data, epilogue, ov.data);
+        conv2d(p, xv[0], in, xv.data, wv.data, epilogue, ov.data, how);
       },
       py::arg("x"), py::arg("weight"), py::arg("bias"), py::arg("stride"), py::arg("padding"),
       py::arg("dilation"), py::arg("groups"), py::arg("residual"), py::arg("activation"),
-      py::arg("out"));
+      py::arg("algorithm"), py::arg("out"));
 
   m.def(
       "conv2d_backward_input",
       [](const py::array& grad_output, const py::array& weight, const Pair& stride,
-         const Sides& padding, const Pair& dilation, std::int64_t groups, py::array& grad_x) {
+         const Sides& padding, const Pair& dilation, std::int64_t groups,
+         const std::string& algorithm, py::array& grad_x) {
+        const ConvAlgorithm how = to_algorithm(algorithm);
         const auto gv = input<float>("conv2d", "grad_output", grad_output, 4);
         const auto wv = input<float>("conv2d", "weight", weight, 4);
         const auto ov = output<float>("conv2d", "grad_x", grad_x, 4);
@@ -119,15 +123,17 @@ void bind_conv(py::module_& m) {
         const PictureSize in = {ov[1], ov[2]};
         check_picture("grad_output", gv, ov[0], conv2d_output_size(p, ov[0], in), p.out_channels);
         py::gil_scoped_release release;
-        conv2d_backward_input(p, ov[0], in, gv.data, wv.data, ov.data);
+        conv2d_backward_input(p, ov[0], in, gv.data, wv.data, ov.data, how);
       },
       py::arg("grad_output"), py::arg("weight"), py::arg("stride"), py::arg("padding"),
-      py::arg("dilation"), py::arg("groups"), py::arg("grad_x"));
+      py::arg("dilation"), py::arg("groups"), py::arg("algorithm"), py::arg("grad_x"));
 
   m.def(
       "conv2d_backward_weight",
       [](const py::array& grad_output, const py::array& x, const Pair& stride, const Sides& padding,
-         const Pair& dilation, std::int64_t groups, py::array& grad_weight) {
+         const Pair& dilation, std::int64_t groups, const std::string& algorithm,
+         py::array& grad_weight) {
+        const ConvAlgorithm how = to_algorithm(algorithm);
         const auto gv = input<float>("conv2d", "grad_output", grad_output, 4);
         const auto xv = input<float>("conv2d", "x", x, 4);
         const auto wv = output<float>("conv2d", "grad_weight", grad_weight, 4);
@@ -136,10 +142,10 @@ void bind_conv(py::module_& m) {
         const PictureSize in = {xv[1], xv[2]};
         check_picture("grad_output", gv, xv[0], conv2d_output_size(p, xv[0], in), p.out_channels);
         py::gil_scoped_release release;
-        conv2d_backward_weight(p, xv[0], in, gv.data, xv.data, wv.data);
+        conv2d_backward_weight(p, xv[0], in, gv.data, xv.data, wv.data, how);
       },
       py::arg("grad_output"), py::arg("x"), py::arg("stride"), py::arg("padding"),
-      py::arg("dilation"), py::arg("groups"), py::arg("grad_weight"));
+      py::arg("dilation"), py::arg("groups"), py::arg("algorithm"), py::arg("grad_weight"));
 
   py::class_<PackedConv2d>(m, "PackedConv2d")
       .def(py::init([](const py::array& weight, const py::object& bias, const Pair& stride,

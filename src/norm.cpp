@@ -22,6 +22,15 @@ Array<float> channel_output(const char* operation, const char* name, py::array& 
   return out;
 }
 
+// None, or an array of `size` elements; nullptr for None.
+const float* optional_rows(const char* operation, const char* name, const py::object& object,
+                           std::int64_t size) {
+  if (object.is_none()) return nullptr;
+  const auto array = input<float>(operation, name, py::cast<py::array>(object));
+  require_size(operation, name, array, size);
+  return array.data;
+}
+
 void bind_batch_norm(const py::array& x, const py::array& mean, const py::array& var,
                      const py::object& weight, const py::object& bias, float eps,
                      const py::object& activation, py::array out) {
@@ -40,7 +49,8 @@ void bind_batch_norm(const py::array& x, const py::array& mean, const py::array&
 }
 
 void bind_batch_norm_training(const py::array& x, const py::object& weight, const py::object& bias,
-                              float eps, py::array out, py::array mean, py::array var) {
+                              float eps, const py::object& activation, const py::object& residual,
+                              py::array out, py::array mean, py::array var) {
   constexpr const char* kName = "batch_norm_training";
   const auto in = input<float>(kName, "x", x);
   const NormShape shape = norm_shape(kName, in);
@@ -50,14 +60,17 @@ void bind_batch_norm_training(const py::array& x, const py::object& weight, cons
   require_size(kName, "out", y, in.size);
   const auto m = channel_output(kName, "mean", mean, shape);
   const auto v = channel_output(kName, "var", var, shape);
+  const Activation f = to_activation(kName, activation);
+  const float* r = optional_rows(kName, "residual", residual, in.size);
   py::gil_scoped_release release;
-  batch_norm_training(shape, in.data, w, b, eps, y.data, m.data, v.data);
+  batch_norm_training(shape, in.data, w, b, eps, f, r, y.data, m.data, v.data);
 }
 
 void bind_batch_norm_backward(const py::array& grad_output, const py::array& x,
                               const py::array& mean, const py::array& var, const py::object& weight,
-                              float eps, bool training, py::array grad_x, py::array grad_weight,
-                              py::array grad_bias) {
+                              float eps, bool training, const py::object& out, py::array grad_x,
+                              py::array grad_weight, py::array grad_bias,
+                              const py::object& grad_residual) {
   constexpr const char* kName = "batch_norm_backward";
   const auto in = input<float>(kName, "x", x);
   const NormShape shape = norm_shape(kName, in);
@@ -70,8 +83,17 @@ void bind_batch_norm_backward(const py::array& grad_output, const py::array& x,
   require_size(kName, "grad_x", gx, in.size);
   const auto gw = channel_output(kName, "grad_weight", grad_weight, shape);
   const auto gb = channel_output(kName, "grad_bias", grad_bias, shape);
+  const float* y = optional_rows(kName, "output", out, in.size);
+  float* gr = nullptr;
+  if (!grad_residual.is_none()) {
+    py::array array = py::cast<py::array>(grad_residual);
+    const auto rows = output<float>(kName, "grad_residual", array);
+    require_size(kName, "grad_residual", rows, in.size);
+    gr = rows.data;
+  }
   py::gil_scoped_release release;
-  batch_norm_backward(shape, gy.data, in.data, m, v, w, eps, training, gx.data, gw.data, gb.data);
+  batch_norm_backward(shape, gy.data, in.data, m, v, w, eps, training, y, gx.data, gw.data, gb.data,
+                      gr);
 }
 
 void bind_local_response_norm(const py::array& x, std::int64_t size, float alpha, float beta,
@@ -106,11 +128,13 @@ void bind_norm(py::module_& m) {
         py::arg("weight").none(true), py::arg("bias").none(true), py::arg("eps"),
         py::arg("activation").none(true), py::arg("out"));
   m.def("batch_norm_training", &bind_batch_norm_training, py::arg("x"),
-        py::arg("weight").none(true), py::arg("bias").none(true), py::arg("eps"), py::arg("out"),
+        py::arg("weight").none(true), py::arg("bias").none(true), py::arg("eps"),
+        py::arg("activation").none(true), py::arg("residual").none(true), py::arg("out"),
         py::arg("mean"), py::arg("var"));
   m.def("batch_norm_backward", &bind_batch_norm_backward, py::arg("grad_output"), py::arg("x"),
         py::arg("mean"), py::arg("var"), py::arg("weight").none(true), py::arg("eps"),
-        py::arg("training"), py::arg("grad_x"), py::arg("grad_weight"), py::arg("grad_bias"));
+        py::arg("training"), py::arg("output").none(true), py::arg("grad_x"),
+        py::arg("grad_weight"), py::arg("grad_bias"), py::arg("grad_residual").none(true));
   m.def("local_response_norm", &bind_local_response_norm, py::arg("x"), py::arg("size"),
         py::arg("alpha"), py::arg("beta"), py::arg("k"), py::arg("out"));
   m.def("local_response_norm_backward", &bind_local_response_norm_backward, py::arg("grad_output"),

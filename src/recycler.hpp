@@ -1,4 +1,4 @@
-// Memory for results, kept for the next result of its size.
+// Memory for results, kept for the results that follow.
 //
 // A training step makes and drops the same arrays again and again. Given back to the system, each
 // would return as pages that fault in and are cleared one by one, which costs about as much as
@@ -6,47 +6,41 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <set>
 #include <unordered_map>
-#include <vector>
-
-#include "core/memory.hpp"
+#include <utility>
 
 namespace fastconv::python {
 
+// One stretch of addresses, of which the system lends pages as they are touched: the smallest gap
+// that fits is cut, neighbouring gaps grow together, and so results of all sizes share the memory.
 // Called with the GIL held, which is its lock.
 class Recycler {
  public:
-  AlignedBuffer take(std::int64_t floats) {
-    std::vector<AlignedBuffer>& shelf = shelves_[size_class(floats)];
-    if (shelf.empty()) return AlignedBuffer(size_class(floats));
-    AlignedBuffer buffer = std::move(shelf.back());
-    shelf.pop_back();
-    kept_ -= buffer.size();
-    return buffer;
-  }
+  // Floats on a cache line's boundary, uninitialised. Throws std::bad_alloc.
+  float* take(std::int64_t floats);
+  void give(float* memory);
 
-  void give(AlignedBuffer buffer) {
-    if (buffer.size() > kMostKept) return;  // to the system
-    if (kept_ + buffer.size() > kMostKept) {  // of sizes that were asked for long ago, perhaps
-      shelves_.clear();
-      kept_ = 0;
-    }
-    kept_ += buffer.size();
-    shelves_[buffer.size()].push_back(std::move(buffer));
-  }
+  // Hands the pages of all gaps back to the system.
+  void release();
+
+  // Bytes in use, and the most there ever were.
+  std::int64_t used_bytes() const { return used_; }
+  std::int64_t peak_bytes() const { return peak_; }
 
  private:
-  static constexpr std::int64_t kMostKept = std::int64_t{64} << 20;  // floats: 256 MiB
+  void reserve();
+  void add_gap(std::int64_t begin, std::int64_t end);
+  void drop_gap(std::map<std::int64_t, std::int64_t>::iterator gap);
 
-  // Sizes in steps of at most an eighth, so that similar results share memory.
-  static std::int64_t size_class(std::int64_t floats) {
-    std::int64_t step = 16;
-    while (step * 16 < floats) step *= 2;
-    return (floats + step - 1) / step * step;
-  }
-
-  std::unordered_map<std::int64_t, std::vector<AlignedBuffer>> shelves_;
-  std::int64_t kept_ = 0;
+  char* base_ = nullptr;  // null where the system has no such addresses: blocks are its own then
+  bool reserved_ = false;
+  std::int64_t capacity_ = 0, end_ = 0;        // bytes reserved; bytes below which there are blocks
+  std::map<std::int64_t, std::int64_t> gaps_;  // begin -> end
+  std::set<std::pair<std::int64_t, std::int64_t>> by_size_;  // (size, begin) of the same
+  std::unordered_map<std::int64_t, std::int64_t> blocks_;    // begin -> end
+  std::int64_t used_ = 0, peak_ = 0;
 };
 
 }  // namespace fastconv::python

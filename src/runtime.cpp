@@ -16,13 +16,9 @@ Recycler& recycler() {
 // Uninitialised floats on a cache line's boundary: whole-vector stores then never split a line,
 // and large results can be written past the caches.
 py::array empty_floats(std::int64_t size) {
-  auto* buffer = new AlignedBuffer(recycler().take(size));
-  const py::capsule owner(buffer, [](void* p) {
-    auto* done = static_cast<AlignedBuffer*>(p);
-    recycler().give(std::move(*done));
-    delete done;
-  });
-  return py::array_t<float>(size, buffer->data(), owner);
+  float* memory = recycler().take(size);
+  const py::capsule owner(memory, [](void* p) { recycler().give(static_cast<float*>(p)); });
+  return py::array_t<float>(size, memory, owner);
 }
 
 }  // namespace
@@ -35,6 +31,16 @@ void bind_runtime(py::module_& m) {
   m.def("get_num_threads", &get_num_threads);
   m.def("set_num_threads", &set_num_threads, py::arg("threads"));
   m.def("empty_floats", &empty_floats, py::arg("size"));
+  m.def(
+      "empty_cache", [] { recycler().release(); },
+      "Give the memory of results that are gone, which is kept for those to come, back to the "
+      "system.");
+  m.def(
+      "memory_allocated", [] { return recycler().used_bytes(); },
+      "Return the bytes of the arrays that kernels returned and that are still in use.");
+  m.def(
+      "max_memory_allocated", [] { return recycler().peak_bytes(); },
+      "Return the most bytes that memory_allocated ever was.");
   m.def("measure_peak_gflops", &measure_peak_gflops, py::arg("seconds") = 0.1,
         py::call_guard<py::gil_scoped_release>());
   m.def("build_info", [] {

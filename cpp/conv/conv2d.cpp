@@ -7,6 +7,7 @@
 
 #include "conv/depthwise.hpp"
 #include "conv/winograd.hpp"
+#include "core/costs.hpp"
 #include "core/error.hpp"
 #include "core/memory.hpp"
 #include "core/recent.hpp"
@@ -80,10 +81,6 @@ PictureSize conv2d_output_size(const Conv2dParams& p, std::int64_t batch, Pictur
 
 namespace {
 
-bool is_depthwise(const Conv2dParams& p) {
-  return p.groups > 1 && p.in_channels == p.groups && p.out_channels == p.groups;
-}
-
 std::vector<std::int64_t> all_taps(const Conv2dParams& p) {
   std::vector<std::int64_t> order(static_cast<std::size_t>(p.kernel_h * p.kernel_w));
   for (std::size_t t = 0; t < order.size(); ++t) order[t] = static_cast<std::int64_t>(t);
@@ -114,17 +111,6 @@ struct GroupPanels {
     }
   }
 };
-
-// The weights of a depthwise convolution, (C, 1, KH, KW) -> (KH * KW, C), and back.
-void transpose_small(const float* from, std::int64_t rows, std::int64_t columns, float* to) {
-  for (std::int64_t r = 0; r < rows; ++r) {
-    for (std::int64_t c = 0; c < columns; ++c) to[c * rows + r] = from[r * columns + c];
-  }
-}
-
-std::int64_t line_grain(const Conv2dParams& p, std::int64_t width) {
-  return std::max<std::int64_t>(1, 32768 / (width * p.in_channels * p.kernel_h * p.kernel_w + 1));
-}
 
 // A picture's memory: its first pixel, and floats between pixels.
 template <class T>
@@ -196,54 +182,6 @@ void run_groups(const GemmPlan& plan, const Conv2dParams& p, const GroupPanels& 
   }
 }
 
-Conv2dParams one_group(Conv2dParams p) {
-  p.in_channels /= p.groups;
-  p.out_channels /= p.groups;
-  p.groups = 1;
-  return p;
-}
-
-// The choice is made for this many threads whatever their number, so that it, and with it every bit
-// of the result, does not depend on it.
-constexpr int kChoiceThreads = 2;
-
-// The algorithm that takes least time by estimate, of those that the caller allows.
-ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& p, std::int64_t batch,
-                     PictureSize in, bool weights_stay) {
-  const auto supported = [&](int tile) { return Winograd::supports(p, tile) && !is_depthwise(p); };
-  if ((wanted == ConvAlgorithm::winograd2 && !supported(2)) ||
-      (wanted == ConvAlgorithm::winograd4 && !supported(4))) {
-    fail("conv2d",
-         "winograd needs a 3x3 kernel (winograd2: or 5x5) of stride 1 and dilation 1 that is not "
-         "depthwise",
-         {{"kernel_h", p.kernel_h},
-          {"kernel_w", p.kernel_w},
-          {"stride_h", p.stride_h},
-          {"stride_w", p.stride_w},
-          {"dilation_h", p.dilation_h},
-          {"dilation_w", p.dilation_w},
-          {"groups", p.groups}});
-  }
-  if (wanted != ConvAlgorithm::fastest) return wanted;
-  if (!supported(2)) return ConvAlgorithm::direct;
-  if (batch < 1 || in.h == 0 || in.w == 0) {
-    return supported(4) ? ConvAlgorithm::winograd4 : ConvAlgorithm::winograd2;
-  }
-  double best =
-      make_plan(p, batch, in, p.in_channels, p.out_channels, {}, GroupPanels(p), kChoiceThreads)
-          .cycles(weights_stay);
-  ConvAlgorithm algorithm = ConvAlgorithm::direct;
-  for (int tile : {2, 4}) {
-    if (!supported(tile)) continue;
-    const double cost = Winograd::cost(one_group(p), tile, batch, in, kChoiceThreads, weights_stay);
-    if (cost < best) {
-      best = cost;
-      algorithm = tile == 2 ? ConvAlgorithm::winograd2 : ConvAlgorithm::winograd4;
-    }
-  }
-  return algorithm;
-}
-
 // How many neighbouring pixels of few channels fill a vector together: they are one pixel of as
 // many times the channels, in the same place, of a convolution whose kernel is as much wider. 1
 // where there is nothing to gain.
@@ -277,7 +215,60 @@ PackedConv2d pack_neighbours(const Conv2dParams& p, const float* weight, const f
   return PackedConv2d(wide, weights.data(), bias == nullptr ? nullptr : biases.data(), activation);
 }
 
+// The choice is made for this many threads whatever their number, so that it, and with it every bit
+// of the result, does not depend on it.
+constexpr int kChoiceThreads = 2;
+
 }  // namespace
+
+ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& p, std::int64_t batch,
+                     PictureSize in, Weights weights) {
+  const auto supported = [&](int tile) { return Winograd::supports(p, tile) && !is_depthwise(p); };
+  if ((wanted == ConvAlgorithm::winograd2 && !supported(2)) ||
+      (wanted == ConvAlgorithm::winograd4 && !supported(4))) {
+    fail("conv2d",
+         "winograd needs a 3x3 kernel (winograd2: or 5x5) of stride 1 and dilation 1 that is not "
+         "depthwise",
+         {{"kernel_h", p.kernel_h},
+          {"kernel_w", p.kernel_w},
+          {"stride_h", p.stride_h},
+          {"stride_w", p.stride_w},
+          {"dilation_h", p.dilation_h},
+          {"dilation_w", p.dilation_w},
+          {"groups", p.groups}});
+  }
+  if (wanted != ConvAlgorithm::fastest) return wanted;
+  if (!supported(2)) return ConvAlgorithm::direct;
+  if (batch < 1 || in.h == 0 || in.w == 0) {
+    return supported(4) ? ConvAlgorithm::winograd4 : ConvAlgorithm::winograd2;
+  }
+  const bool stay = weights != Weights::from_memory;
+  // To be written in the form that the algorithm wants: mostly as fast as L3 takes them.
+  const auto packing = [&](std::int64_t positions) {
+    return weights == Weights::fresh
+               ? static_cast<double>(positions * p.in_channels / p.groups * p.out_channels) /
+                     (kFromL3 * kChoiceThreads)
+               : 0.0;
+  };
+  double best =
+      make_plan(p, batch, in, p.in_channels, p.out_channels, {}, GroupPanels(p), kChoiceThreads)
+              .cycles(stay) *
+          static_cast<double>(p.groups) +
+      packing(p.kernel_h * p.kernel_w);
+  ConvAlgorithm algorithm = ConvAlgorithm::direct;
+  for (int tile : {2, 4}) {
+    if (!supported(tile)) continue;
+    const std::int64_t side = tile + p.kernel_h - 1;
+    const double cost = Winograd::cost(one_group(p), tile, batch, in, kChoiceThreads, stay) *
+                            static_cast<double>(p.groups) +
+                        packing(side * side);
+    if (cost < best) {
+      best = cost;
+      algorithm = tile == 2 ? ConvAlgorithm::winograd2 : ConvAlgorithm::winograd4;
+    }
+  }
+  return algorithm;
+}
 
 struct PackedConv2d::Impl {
   Conv2dParams params;
@@ -312,7 +303,8 @@ PackedConv2d::PackedConv2d(const Conv2dParams& p, const float* weight, const flo
   conv2d_output_size(p, 0,
                      {checked_mul("conv2d", p.dilation_h, p.kernel_h),
                       checked_mul("conv2d", p.dilation_w, p.kernel_w)});
-  impl_->algorithm = choose(algorithm, p, batch, in, weights_stay);
+  impl_->algorithm =
+      choose(algorithm, p, batch, in, weights_stay ? Weights::in_cache : Weights::from_memory);
   if (impl_->depthwise) {
     impl_->weight = AlignedBuffer(p.out_channels * impl_->layout.k);
     transpose_small(weight, p.out_channels, impl_->layout.k, impl_->weight.data());
@@ -396,9 +388,33 @@ NextWeights PackedConv2d::weights() const {
   return {impl_->weight.data(), impl_->layout.group_floats()};
 }
 
+void run_winograd(const Conv2dParams& p, ConvAlgorithm algorithm, Winograd::Side side,
+                  std::int64_t batch, PictureSize in, const float* x, const float* weight,
+                  const Epilogue& epilogue, float* out) {
+  const int tile = algorithm == ConvAlgorithm::winograd2 ? 2 : 4;
+  const Conv2dParams group = one_group(p);
+  const std::int64_t group_weights =
+      group.out_channels * group.in_channels * p.kernel_h * p.kernel_w;
+  Scratch memory(Winograd::weight_floats(group, tile));
+  const auto from = [](const float* q, std::int64_t offset) {
+    return q == nullptr ? q : q + offset;
+  };
+  for (std::int64_t g = 0; g < p.groups; ++g) {
+    const Winograd winograd(group, tile, weight + g * group_weights, side, memory.data());
+    const std::int64_t first = g * group.out_channels;
+    winograd.run(x + g * group.in_channels, p.in_channels, batch, in,
+                 {from(epilogue.bias, first), from(epilogue.residual, first), epilogue.activation},
+                 out + first, p.out_channels);
+  }
+}
+
 void conv2d(const Conv2dParams& p, std::int64_t batch, PictureSize in, const float* x,
-            const float* weight, const Epilogue& epilogue, float* out) {
+            const float* weight, const Epilogue& epilogue, float* out, ConvAlgorithm algorithm) {
   conv2d_output_size(p, batch, in);
+  algorithm = choose(algorithm, p, batch, in, Weights::fresh);
+  if (algorithm != ConvAlgorithm::direct) {
+    return run_winograd(p, algorithm, Winograd::Side::forward, batch, in, x, weight, epilogue, out);
+  }
   if (is_depthwise(p)) {
     Scratch memory(p.out_channels * p.kernel_h * p.kernel_w);
     transpose_small(weight, p.out_channels, p.kernel_h * p.kernel_w, memory.data());
@@ -411,80 +427,6 @@ void conv2d(const Conv2dParams& p, std::int64_t batch, PictureSize in, const flo
   const GemmPlan plan = make_plan(p, batch, in, p.in_channels, p.out_channels, epilogue.activation,
                                   layout, get_num_threads());
   run_groups(plan, p, layout, x, panels.data(), epilogue, out);
-}
-
-// Pixels of grad_x whose coordinates leave the same remainder by the stride (a phase) are touched
-// by the same kernel positions, each at one fixed distance in grad_out: per phase, a convolution
-// of stride 1 with part of the kernel.
-void conv2d_backward_input(const Conv2dParams& p, std::int64_t batch, PictureSize in,
-                           const float* grad_out, const float* weight, float* grad_x) {
-  const PictureSize size = conv2d_output_size(p, batch, in);
-  const std::int64_t taps = p.kernel_h * p.kernel_w;
-  if (is_depthwise(p)) {
-    Scratch memory(p.out_channels * taps);
-    transpose_small(weight, p.out_channels, taps, memory.data());
-    const DepthwiseJob job = {p, batch, in, size, memory.data(), p.in_channels, p.out_channels};
-    const DepthwiseKernels& kernels = depthwise_kernels();
-    parallel_for(batch * in.h, line_grain(p, in.w), [&](std::int64_t begin, std::int64_t end) {
-      kernels.backward_input(job, grad_out, begin, end, grad_x);
-    });
-    return;
-  }
-
-  const TileKernels& kernels = tile_kernels();
-  const std::int64_t group_in = p.in_channels / p.groups, group_out = p.out_channels / p.groups;
-  Scratch memory(Panels::floats(kernels, group_out * taps, group_in));
-
-  ImplicitGemm gemm;
-  gemm.images = batch;
-  gemm.in_h = size.h;
-  gemm.in_w = size.w;
-  gemm.channels = group_out;
-  gemm.in_pixel = p.out_channels;
-  gemm.in_row = size.w * p.out_channels;
-  gemm.in_image = size.h * gemm.in_row;
-
-  // A single line of grad_out has no stride. A large one makes every pixel a phase, so that a
-  // kernel as large as its picture (LeNet's third) multiplies no zeros.
-  const std::int64_t stride_h = size.h == 1 ? in.h + p.pad_top + p.pad_bottom : p.stride_h;
-  const std::int64_t stride_w = size.w == 1 ? in.w + p.pad_left + p.pad_right : p.stride_w;
-  gemm.out_pixel = stride_w * p.in_channels;
-  gemm.out_row = stride_h * in.w * p.in_channels;
-  gemm.out_image = in.h * in.w * p.in_channels;
-  for (std::int64_t phase_y = 0; phase_y < std::min(stride_h, in.h); ++phase_y) {
-    for (std::int64_t phase_x = 0; phase_x < std::min(stride_w, in.w); ++phase_x) {
-      gemm.out_h = ceil_div(in.h - phase_y, stride_h);
-      gemm.out_w = ceil_div(in.w - phase_x, stride_w);
-      gemm.taps.clear();
-      std::vector<std::int64_t> order;
-      // Backwards through the kernel is forwards through grad_out.
-      for (std::int64_t i = p.kernel_h - 1; i >= 0; --i) {
-        const std::int64_t y = phase_y + p.pad_top - i * p.dilation_h;
-        if (y % stride_h != 0 || (size.h == 1 && y != 0)) continue;
-        for (std::int64_t j = p.kernel_w - 1; j >= 0; --j) {
-          const std::int64_t x = phase_x + p.pad_left - j * p.dilation_w;
-          if (x % stride_w != 0 || (size.w == 1 && x != 0)) continue;
-          gemm.taps.push_back({y / stride_h, x / stride_w});
-          order.push_back(i * p.kernel_w + j);
-        }
-      }
-      const std::int64_t k = group_out * static_cast<std::int64_t>(order.size());
-      const Panels panels = {&kernels, memory.data(), k, group_in};
-      gemm.kernels = &kernels;
-      gemm.k = k;
-      gemm.n = group_in;
-      for (std::int64_t g = 0; g < p.groups; ++g) {
-        const float* group_weight = weight + g * group_out * group_in * taps;
-        if (taps == 1 && k > 0) {
-          panels.pack(group_weight, group_in, 1);
-        } else {
-          panels.pack_taps_back(group_weight, group_out, group_in, taps, order);
-        }
-        gemm.run({grad_out + g * group_out, panels.data,
-                  grad_x + (phase_y * in.w + phase_x) * p.in_channels + g * group_in});
-      }
-    }
-  }
 }
 
 void depthwise_backward_weight(const Conv2dParams& p, std::int64_t batch, PictureSize in,

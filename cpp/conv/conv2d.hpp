@@ -1,9 +1,48 @@
 // What the files of this folder share.
 #pragma once
 
+#include <algorithm>
+
+#include "conv/winograd.hpp"
 #include "fastconv/conv.hpp"
 
 namespace fastconv {
+
+inline bool is_depthwise(const Conv2dParams& p) {
+  return p.groups > 1 && p.in_channels == p.groups && p.out_channels == p.groups;
+}
+
+inline Conv2dParams one_group(Conv2dParams p) {
+  p.in_channels /= p.groups;
+  p.out_channels /= p.groups;
+  p.groups = 1;
+  return p;
+}
+
+// The weights of a depthwise convolution, (C, 1, KH, KW) -> (KH * KW, C), and back.
+inline void transpose_small(const float* from, std::int64_t rows, std::int64_t columns, float* to) {
+  for (std::int64_t r = 0; r < rows; ++r) {
+    for (std::int64_t c = 0; c < columns; ++c) to[c * rows + r] = from[r * columns + c];
+  }
+}
+
+// Lines of a depthwise convolution that are worth a thread.
+inline std::int64_t line_grain(const Conv2dParams& p, std::int64_t width) {
+  return std::max<std::int64_t>(1, 32768 / (width * p.in_channels * p.kernel_h * p.kernel_w + 1));
+}
+
+// Where packed weights are when a convolution runs: in L3 since the last run, in memory, or still
+// to be packed.
+enum class Weights { in_cache, from_memory, fresh };
+
+// The algorithm that takes least time by estimate, of those that the caller allows.
+ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& params, std::int64_t batch,
+                     PictureSize in, Weights weights);
+
+// A convolution by winograd2 or winograd4, group by group, with weights that are packed for it.
+void run_winograd(const Conv2dParams& params, ConvAlgorithm algorithm, Winograd::Side side,
+                  std::int64_t batch, PictureSize in, const float* x, const float* weight,
+                  const Epilogue& epilogue, float* out);
 
 void depthwise_backward_weight(const Conv2dParams& params, std::int64_t batch, PictureSize in,
                                const float* grad_out, const float* x, float* grad_weight);

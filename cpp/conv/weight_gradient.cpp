@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "conv/conv2d.hpp"
+#include "conv/winograd_gradient.hpp"
 #include "core/memory.hpp"
 #include "core/threads.hpp"
 #include "gemm/panels.hpp"
@@ -235,10 +236,13 @@ void WeightGradient::run(float* grad_weight) {
 }  // namespace
 
 void conv2d_backward_weight(const Conv2dParams& p, std::int64_t batch, PictureSize in,
-                            const float* grad_out, const float* x, float* grad_weight) {
+                            const float* grad_out, const float* x, float* grad_weight,
+                            ConvAlgorithm algorithm) {
   conv2d_output_size(p, batch, in);
-  if (p.groups > 1 && p.in_channels == p.groups && p.out_channels == p.groups) {
+  if (is_depthwise(p)) {
     depthwise_backward_weight(p, batch, in, grad_out, x, grad_weight);
+  } else if (algorithm != ConvAlgorithm::direct && winograd_gradient_pays(p, batch, in)) {
+    winograd_backward_weight(p, batch, in, grad_out, x, grad_weight);
   } else {
     WeightGradient(p, batch, in, grad_out, x).run(grad_weight);
   }

@@ -106,7 +106,13 @@ Winograd::Plan::Plan(const Conv2dParams& params, int m, const TileKernels& kerne
   }
 }
 
-Winograd::Winograd(const Conv2dParams& params, int tile, const float* weight)
+std::int64_t Winograd::weight_floats(const Conv2dParams& params, int tile) {
+  const std::int64_t side = tile + params.kernel_h - 1;
+  return side * side * Panels::floats(tile_kernels(), params.in_channels, params.out_channels);
+}
+
+Winograd::Winograd(const Conv2dParams& params, int tile, const float* weight, Side side,
+                   float* memory)
     : params_(params),
       m_(tile),
       t_(tile + static_cast<int>(params.kernel_h) - 1),
@@ -119,7 +125,11 @@ Winograd::Winograd(const Conv2dParams& params, int tile, const float* weight)
   const std::int64_t channels = params.in_channels, outputs = params.out_channels;
   const std::int64_t positions = t_ * t_;
   position_floats_ = Panels::floats(*tiles_, channels, outputs);
-  weights_ = AlignedBuffer(positions * position_floats_);
+  if (memory == nullptr) {
+    own_ = AlignedBuffer(positions * position_floats_);
+    memory = own_.data();
+  }
+  weights_ = memory;
 
   // Panel by panel: the taps as in a direct convolution, then U of each vector of columns.
   const std::int64_t nr = tiles_->nr, taps = params.kernel_h * params.kernel_w;
@@ -128,16 +138,21 @@ Winograd::Winograd(const Conv2dParams& params, int tile, const float* weight)
   AlignedBuffer scratch(parts * taps * nr * channels);
   std::vector<std::int64_t> order(static_cast<std::size_t>(taps));
   std::iota(order.begin(), order.end(), 0);
+  if (side == Side::backward) std::reverse(order.begin(), order.end());
   parallel_team(static_cast<int>(parts), [&](int part) {
     float* packed = scratch.data() + part * taps * nr * channels;
     const Range mine = split(panels, parts, part);
     for (std::int64_t p = mine.begin; p < mine.end; ++p) {
       const std::int64_t columns = std::min(nr, outputs - p * nr);
       const std::int64_t floats = channels * (columns > tiles_->lanes ? nr : tiles_->lanes);
-      tiles_->pack_taps(weight + p * nr * channels * taps, channels * taps, channels, taps,
-                        order.data(), taps, columns, packed);
-      kernels_->weights[form_](packed, floats, weights_.data() + p * nr * channels,
-                               position_floats_);
+      if (side == Side::forward) {
+        tiles_->pack_taps(weight + p * nr * channels * taps, channels * taps, channels, taps,
+                          order.data(), taps, columns, packed);
+      } else {
+        tiles_->pack_taps_back(weight + p * nr * taps, outputs * taps, channels, taps, order.data(),
+                               taps, columns, packed);
+      }
+      kernels_->weights[form_](packed, floats, weights_ + p * nr * channels, position_floats_);
     }
   });
 }
@@ -247,12 +262,12 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
         job.stream = false;
         for (std::int64_t position = 0; position < positions; ++position) {
           job.a = v + position * count * p.v_row;
-          job.b = weights_.data() + position * position_floats_ + panel * job.panel_stride;
+          job.b = weights_ + position * position_floats_ + panel * job.panel_stride;
           const bool more_panels = end < my_panels.end, more_blocks = b + 1 < blocks;
           job.next_b = position + 1 < positions ? job.b + position_floats_
-                       : more_panels            ? weights_.data() + end * job.panel_stride
-                       : more_blocks ? weights_.data() + my_panels.begin * job.panel_stride
-                                     : next.from(part, parts);
+                       : more_panels            ? weights_ + end * job.panel_stride
+                       : more_blocks            ? weights_ + my_panels.begin * job.panel_stride
+                                                : next.from(part, parts);
           job.c = m + position * count * m_columns;
           tiles_->by_row(job);
         }

@@ -53,8 +53,14 @@ FASTCONV_DECLARE_KERNELS(WinogradKernels, winograd_kernels)
 // Packed weights of a 3x3 or 5x5 convolution of stride 1, dilation 1 and one group.
 class Winograd {
  public:
-  // tile: m, 2 or, for 3x3, 4. weight (out_channels, in_channels, r, r).
-  Winograd(const Conv2dParams& params, int tile, const float* weight);
+  // Of a convolution's weights as they are, or turned round for the gradient of its picture.
+  enum class Side { forward, backward };
+
+  // tile: m, 2 or, for 3x3, 4. weight (out_channels, in_channels, r, r), or (in_channels,
+  // out_channels, r, r) for the other side. memory: weight_floats() floats, or null.
+  Winograd(const Conv2dParams& params, int tile, const float* weight, Side side = Side::forward,
+           float* memory = nullptr);
+  static std::int64_t weight_floats(const Conv2dParams& params, int tile);
 
   ~Winograd();
   Winograd(Winograd&&) noexcept;
@@ -66,7 +72,7 @@ class Winograd {
            const NextWeights& next = {}) const;
 
   // Those of the first position.
-  NextWeights weights() const { return {weights_.data(), position_floats_}; }
+  NextWeights weights() const { return {weights_, position_floats_}; }
 
   // Whether there is such an algorithm for a convolution, group by group.
   static bool supports(const Conv2dParams& params, int tile);
@@ -83,7 +89,8 @@ class Winograd {
   int m_, t_, form_;
   const TileKernels* tiles_;
   const WinogradKernels* kernels_;
-  AlignedBuffer weights_;
+  AlignedBuffer own_;  // empty where the caller gave memory
+  float* weights_;
   std::int64_t position_floats_;         // of one position's panels
   std::unique_ptr<Recent<Plan>> plans_;  // by batch, size and threads
 };

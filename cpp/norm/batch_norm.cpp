@@ -33,11 +33,12 @@ enum AffineVector { kMean, kScale, kShift, kAffineVectors };
 
 // Applies the affine map that `parameters` holds in the order of AffineVector.
 void apply(const Folded& folded, ColumnVectors& parameters, const Activation& activation,
-           const float* x, float* y) {
+           const float* x, const float* residual, float* y) {
   const AffineColumns columns = {parameters[kMean], parameters[kScale], parameters[kShift]};
   const auto kernel = batch_norm_kernels().normalise;
   for_each_stretch(folded, [&](std::int64_t offset, std::int64_t length) {
-    kernel(x + offset, length, folded.columns, columns, activation, y + offset);
+    kernel(x + offset, residual == nullptr ? nullptr : residual + offset, length, folded.columns,
+           columns, activation, y + offset);
   });
 }
 
@@ -92,11 +93,12 @@ void batch_norm(const NormShape& shape, const float* x, const float* mean, const
                    static_cast<float>(or_one(weight, c) * inverse_deviation(var[c], eps)));
     parameters.set(kShift, c, or_zero(bias, c));
   }
-  apply(folded, parameters, activation, x, y);
+  apply(folded, parameters, activation, x, nullptr, y);
 }
 
 void batch_norm_training(const NormShape& shape, const float* x, const float* weight,
-                         const float* bias, float eps, float* y, float* mean, float* var) {
+                         const float* bias, float eps, const Activation& activation,
+                         const float* residual, float* y, float* mean, float* var) {
   check("batch_norm_training", shape, eps);
   if (shape.rows == 0) fail("batch_norm_training", "there must be at least one row", {{"rows", 0}});
   const Folded folded(shape);
@@ -114,31 +116,43 @@ void batch_norm_training(const NormShape& shape, const float* x, const float* we
     const double shift = or_zero(bias, c) + (static_cast<double>(mean[c]) - exact_mean) * scale;
     parameters.set(kShift, c, static_cast<float>(shift));
   }
-  apply(folded, parameters, {}, x, y);
+  apply(folded, parameters, activation, x, residual, y);
 }
 
 void batch_norm_backward(const NormShape& shape, const float* grad_y, const float* x,
                          const float* mean, const float* var, const float* weight, float eps,
-                         bool training, float* grad_x, float* grad_weight, float* grad_bias) {
+                         bool training, const float* y, float* grad_x, float* grad_weight,
+                         float* grad_bias, float* grad_residual) {
   check("batch_norm_backward", shape, eps);
+  if (y != nullptr && !training) {
+    fail("batch_norm_backward", "a ReLU is part of batch norm in training only");
+  }
   const Folded folded(shape);
   const std::size_t channels = static_cast<std::size_t>(folded.channels);
   enum { kMeans, kSlope, kGradMean, kFactor, kVectors };
   ColumnVectors parameters(folded, kVectors);
   for (std::int64_t c = 0; c < shape.channels; ++c) parameters.set(kMeans, c, mean[c]);
 
+  const auto at = [](const float* p, std::int64_t offset) { return p == nullptr ? p : p + offset; };
   enum { kSum, kProducts, kSums };
   ChunkSums sums(folded, kSums);
   const BatchNormKernels& kernels = batch_norm_kernels();
   sums.compute([&](const Chunk& chunk) {
-    kernels.gradient_sums(grad_y + chunk.offset, x + chunk.offset, chunk.rows, chunk.columns,
-                          parameters[kMeans], chunk.vector(kSum), chunk.vector(kProducts));
+    kernels.gradient_sums(grad_y + chunk.offset, at(y, chunk.offset), x + chunk.offset, chunk.rows,
+                          chunk.columns, parameters[kMeans], chunk.vector(kSum),
+                          chunk.vector(kProducts),
+                          grad_residual == nullptr ? nullptr : grad_residual + chunk.offset);
   });
   std::vector<double> sum(channels), products(channels);
   sums.combine([&](const Chunk& chunk, std::int64_t column, std::int64_t channel) {
     sum[static_cast<std::size_t>(channel)] += chunk.vector(kSum)[column];
     products[static_cast<std::size_t>(channel)] += chunk.vector(kProducts)[column];
   });
+
+  if (y != nullptr && grad_residual != nullptr) {  // which is what passes on
+    grad_y = grad_residual;
+    y = nullptr;
+  }
 
   const double count = static_cast<double>(std::max<std::int64_t>(shape.rows, 1));
   for (std::int64_t c = 0; c < shape.channels; ++c) {
@@ -155,7 +169,7 @@ void batch_norm_backward(const NormShape& shape, const float* grad_y, const floa
     const GradientColumns columns = {parameters[kMeans], parameters[kSlope], parameters[kGradMean],
                                      parameters[kFactor]};
     for_each_stretch(folded, [&](std::int64_t offset, std::int64_t length) {
-      kernels.gradient(grad_y + offset, x + offset, length, folded.columns, columns,
+      kernels.gradient(grad_y + offset, at(y, offset), x + offset, length, folded.columns, columns,
                        grad_x + offset);
     });
     return;
@@ -165,7 +179,8 @@ void batch_norm_backward(const NormShape& shape, const float* grad_y, const floa
   std::fill_n(parameters[kSlope], folded.columns, 0.0f);
   const AffineColumns columns = {parameters[kMeans], parameters[kFactor], parameters[kSlope]};
   for_each_stretch(folded, [&](std::int64_t offset, std::int64_t length) {
-    kernels.normalise(grad_y + offset, length, folded.columns, columns, {}, grad_x + offset);
+    kernels.normalise(grad_y + offset, nullptr, length, folded.columns, columns, {},
+                      grad_x + offset);
   });
 }
 

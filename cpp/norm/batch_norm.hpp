@@ -20,20 +20,25 @@ struct GradientColumns {
 };
 
 struct BatchNormKernels {
-  // y = activation((x - mean) * scale + shift) for `length` floats from the start of a row on.
-  void (*normalise)(const float* x, std::int64_t length, std::int64_t columns,
-                    const AffineColumns& parameters, const Activation& activation, float* y);
-  // grad_x = (grad_y - grad_mean - (x - mean) * slope) * scale, likewise.
-  void (*gradient)(const float* grad_y, const float* x, std::int64_t length, std::int64_t columns,
-                   const GradientColumns& parameters, float* grad_x);
+  // y = activation((x - mean) * scale + shift + residual) for `length` floats from the start of a
+  // row on; residual may be null.
+  void (*normalise)(const float* x, const float* residual, std::int64_t length,
+                    std::int64_t columns, const AffineColumns& parameters,
+                    const Activation& activation, float* y);
+  // grad_x = (g - grad_mean - (x - mean) * slope) * scale, likewise, where g is grad_y, or, unless
+  // y is null, grad_y where y > 0 and 0 elsewhere: the gradient before a ReLU that gave y.
+  void (*gradient)(const float* grad_y, const float* y, const float* x, std::int64_t length,
+                   std::int64_t columns, const GradientColumns& parameters, float* grad_x);
 
   // Down each column of rows x columns floats: about the mean m, and the sums of x - m and of
   // (x - m)**2. rows >= 1; reads x twice.
   void (*moments)(const float* x, std::int64_t rows, std::int64_t columns, float* m, float* sum,
                   float* squares);
-  // Down each column: the sums of grad_y and of grad_y * (x - mean).
-  void (*gradient_sums)(const float* grad_y, const float* x, std::int64_t rows,
-                        std::int64_t columns, const float* mean, float* sum, float* products);
+  // Down each column: the sums of g and of g * (x - mean). Writes g as well unless `masked` is
+  // null.
+  void (*gradient_sums)(const float* grad_y, const float* y, const float* x, std::int64_t rows,
+                        std::int64_t columns, const float* mean, float* sum, float* products,
+                        float* masked);
 };
 
 FASTCONV_DECLARE_KERNELS(BatchNormKernels, batch_norm_kernels)

@@ -19,38 +19,60 @@ FASTCONV_INLINE void for_each_in_rows(std::int64_t length, std::int64_t columns,
   }
 }
 
-template <Activation::Kind kind>
-void normalise_as(const float* x, std::int64_t length, std::int64_t columns, const AffineColumns& p,
-                  float a, float b, float* y) {
+template <Activation::Kind kind, bool adds>
+void normalise_as(const float* x, const float* residual, std::int64_t length, std::int64_t columns,
+                  const AffineColumns& p, float a, float b, float* y) {
   for_each_in_rows(length, columns, [&](std::int64_t i, std::int64_t c, auto lanes) {
     const vf centred = lanes.load_at(x + i) - lanes.load_at(p.mean + c);
-    const vf result = fma(centred, lanes.load_at(p.scale + c), lanes.load_at(p.shift + c));
+    vf result = fma(centred, lanes.load_at(p.scale + c), lanes.load_at(p.shift + c));
+    if (adds) result = result + lanes.load_at(residual + i);
     lanes.store_at(y + i, activate_as<kind>(result, a, b));
   });
 }
 
-void normalise(const float* x, std::int64_t length, std::int64_t columns, const AffineColumns& p,
-               const Activation& f, float* y) {
+template <Activation::Kind kind>
+void normalise_as(const float* x, const float* residual, std::int64_t length, std::int64_t columns,
+                  const AffineColumns& p, float a, float b, float* y) {
+  if (residual == nullptr) return normalise_as<kind, false>(x, x, length, columns, p, a, b, y);
+  normalise_as<kind, true>(x, residual, length, columns, p, a, b, y);
+}
+
+void normalise(const float* x, const float* residual, std::int64_t length, std::int64_t columns,
+               const AffineColumns& p, const Activation& f, float* y) {
   switch (f.kind) {
     case Activation::none:
-      return normalise_as<Activation::none>(x, length, columns, p, f.a, f.b, y);
+      return normalise_as<Activation::none>(x, residual, length, columns, p, f.a, f.b, y);
     case Activation::relu:
-      return normalise_as<Activation::relu>(x, length, columns, p, f.a, f.b, y);
+      return normalise_as<Activation::relu>(x, residual, length, columns, p, f.a, f.b, y);
     case Activation::leaky_relu:
-      return normalise_as<Activation::leaky_relu>(x, length, columns, p, f.a, f.b, y);
+      return normalise_as<Activation::leaky_relu>(x, residual, length, columns, p, f.a, f.b, y);
     case Activation::clip:
-      return normalise_as<Activation::clip>(x, length, columns, p, f.a, f.b, y);
+      return normalise_as<Activation::clip>(x, residual, length, columns, p, f.a, f.b, y);
   }
 }
 
-void gradient(const float* grad_y, const float* x, std::int64_t length, std::int64_t columns,
-              const GradientColumns& p, float* grad_x) {
+// The gradient before a ReLU, if there is one.
+template <bool relu, class Lanes>
+FASTCONV_INLINE vf before_relu(const Lanes& lanes, const float* grad_y, const float* y) {
+  const vf g = lanes.load_at(grad_y);
+  return relu ? (lanes.load_at(y) > zero() ? g : zero()) : g;
+}
+
+template <bool relu>
+void gradient_as(const float* grad_y, const float* y, const float* x, std::int64_t length,
+                 std::int64_t columns, const GradientColumns& p, float* grad_x) {
   for_each_in_rows(length, columns, [&](std::int64_t i, std::int64_t c, auto lanes) {
     const vf centred = lanes.load_at(x + i) - lanes.load_at(p.mean + c);
-    const vf direct = lanes.load_at(grad_y + i) - lanes.load_at(p.grad_mean + c);
+    const vf direct = before_relu<relu>(lanes, grad_y + i, y + i) - lanes.load_at(p.grad_mean + c);
     const vf total = direct - centred * lanes.load_at(p.slope + c);
     lanes.store_at(grad_x + i, total * lanes.load_at(p.scale + c));
   });
+}
+
+void gradient(const float* grad_y, const float* y, const float* x, std::int64_t length,
+              std::int64_t columns, const GradientColumns& p, float* grad_x) {
+  if (y == nullptr) return gradient_as<false>(grad_y, grad_y, x, length, columns, p, grad_x);
+  gradient_as<true>(grad_y, y, x, length, columns, p, grad_x);
 }
 
 void clear(float* p, std::int64_t length) {
@@ -104,8 +126,10 @@ void moments(const float* x, std::int64_t rows, std::int64_t columns, float* m, 
   });
 }
 
-void gradient_sums(const float* grad_y, const float* x, std::int64_t rows, std::int64_t columns,
-                   const float* mean, float* sum, float* products) {
+template <bool relu, bool writes>
+void gradient_sums_as(const float* grad_y, const float* y, const float* x, std::int64_t rows,
+                      std::int64_t columns, const float* mean, float* sum, float* products,
+                      float* masked) {
   clear(sum, columns);
   clear(products, columns);
   for_each_step(rows, [&](std::int64_t row, auto step) {
@@ -115,7 +139,8 @@ void gradient_sums(const float* grad_y, const float* x, std::int64_t rows, std::
 #pragma GCC unroll 4
       for (int r = 0; r < step.rows; ++r) {
         const std::int64_t i = (row + r) * columns + c;
-        const vf g = lanes.load_at(grad_y + i);
+        const vf g = before_relu<relu>(lanes, grad_y + i, y + i);
+        if (writes) lanes.store_at(masked + i, g);
         total = total + g;
         total_products = fma(g, lanes.load_at(x + i) - m, total_products);
       }
@@ -123,6 +148,15 @@ void gradient_sums(const float* grad_y, const float* x, std::int64_t rows, std::
       lanes.store_at(products + c, total_products);
     });
   });
+}
+
+void gradient_sums(const float* grad_y, const float* y, const float* x, std::int64_t rows,
+                   std::int64_t columns, const float* mean, float* sum, float* products,
+                   float* masked) {
+  const auto run = y == nullptr        ? gradient_sums_as<false, false>
+                   : masked == nullptr ? gradient_sums_as<true, false>
+                                       : gradient_sums_as<true, true>;
+  run(grad_y, y == nullptr ? grad_y : y, x, rows, columns, mean, sum, products, masked);
 }
 
 }  // namespace

@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from ._core import __version__ as __version__
     from ._core import available_isas as available_isas
     from ._core import build_info as build_info
+    from ._core import empty_cache as empty_cache
     from ._core import get_isa as get_isa
     from ._core import get_num_threads as get_num_threads
+    from ._core import max_memory_allocated as max_memory_allocated
+    from ._core import memory_allocated as memory_allocated
     from ._core import set_isa as set_isa
     from ._core import set_num_threads as set_num_threads
     from .autograd import Tensor as Tensor
@@ -60,8 +63,11 @@ _ATTRIBUTES = {
     "__version__": "_core",
     "available_isas": "_core",
     "build_info": "_core",
+    "empty_cache": "_core",
     "get_isa": "_core",
     "get_num_threads": "_core",
+    "max_memory_allocated": "_core",
+    "memory_allocated": "_core",
     "set_isa": "_core",
     "set_num_threads": "_core",
 }
@@ -74,10 +80,13 @@ __all__ = [
     "compile",
     "compiler",
     "data",
+    "empty_cache",
     "functional",
     "get_isa",
     "get_num_threads",
     "manual_seed",
+    "max_memory_allocated",
+    "memory_allocated",
     "models",
     "nn",
     "no_grad",

@@ -33,6 +33,9 @@ def set_num_threads(threads: int) -> None: ...
 def measure_peak_gflops(seconds: float = 0.1) -> float: ...
 def build_info() -> _BuildInfo: ...
 def empty_floats(size: int) -> _Array: ...
+def empty_cache() -> None: ...
+def memory_allocated() -> int: ...
+def max_memory_allocated() -> int: ...
 
 # gemm: c holds beta's operand and receives the result
 def gemm(
@@ -81,6 +84,7 @@ def conv2d(
     groups: int,
     residual: _Array | None,
     activation: _Activation,
+    algorithm: str,
     out: _Array,
 ) -> None: ...
 def conv2d_backward_input(
@@ -90,6 +94,7 @@ def conv2d_backward_input(
     padding: _Sides,
     dilation: _Pair,
     groups: int,
+    algorithm: str,
     grad_x: _Array,
 ) -> None: ...
 def conv2d_backward_weight(
@@ -99,6 +104,7 @@ def conv2d_backward_weight(
     padding: _Sides,
     dilation: _Pair,
     groups: int,
+    algorithm: str,
     grad_weight: _Array,
 ) -> None: ...
 
@@ -161,6 +167,8 @@ def batch_norm_training(
     weight: _Array | None,
     bias: _Array | None,
     eps: float,
+    activation: _Activation,
+    residual: _Array | None,
     out: _Array,
     mean: _Array,
     var: _Array,
@@ -173,9 +181,11 @@ def batch_norm_backward(
     weight: _Array | None,
     eps: float,
     training: bool,
+    output: _Array | None,
     grad_x: _Array,
     grad_weight: _Array,
     grad_bias: _Array,
+    grad_residual: _Array | None,
 ) -> None: ...
 def local_response_norm(
     x: _Array, size: int, alpha: float, beta: float, k: float, out: _Array

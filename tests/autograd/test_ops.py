@@ -101,6 +101,17 @@ def test_normalisation() -> None:
     check_gradients(lambda x: ops.local_response_norm(x, 3, 0.5, 0.75, 2.0), x)
     check_gradients(lambda x, w, b: ops.batch_norm_training(x, w, b)[0], x, weight, bias)
     check_gradients(lambda x: ops.batch_norm_training(x)[0], x)
+    residual = draw(*x.shape)
+    for activation in (None, "relu"):
+        check_gradients(
+            lambda x, w, b, r, f=activation: ops.batch_norm_training(
+                x, w, b, residual=r, activation=f
+            )[0],
+            x,
+            weight,
+            bias,
+            residual,
+        )
     mean, var = draw(5, seed=3), draw(5, seed=4) ** 2
     check_gradients(lambda x, w, b: ops.batch_norm(x, mean, var, w, b), x, weight, bias)
     check_gradients(lambda x: ops.batch_norm(x, mean, var), x)

@@ -18,7 +18,7 @@ from fastconv.compiler.trace import trace
 def test_nodes_carry_layers() -> None:
     graph = trace(models.get("resnet18"), (1, 3, 64, 64))
     layers = [node.layer for node in graph.nodes]
-    assert layers[:3] == ["conv1", "bn1", "relu"]
+    assert layers[:4] == ["conv1", "bn1", "bn1", "maxpool"]
     assert "layer2.0.downsample.0" in layers
     assert layers[-1] == "fc"
     assert graph.input.shape == (1, 3, 64, 64)

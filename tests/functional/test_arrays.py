@@ -5,7 +5,9 @@ from __future__ import annotations
 import pickle
 
 import numpy as np
+import pytest
 
+import fastconv
 from fastconv import functional as F
 
 
@@ -20,11 +22,47 @@ def test_results_share_no_memory_with_results_that_live() -> None:
         np.testing.assert_array_equal(y, x + np.float32(i))
 
 
-def test_more_memory_than_is_kept() -> None:
-    x = np.ones(20_000_000, np.float32)
-    results = [F.relu(x) for _ in range(5)]  # 400 MB
+def test_memory_is_counted_and_given_back() -> None:
+    x = np.ones(20_000_000, np.float32)  # 80 MB
+    before = fastconv.memory_allocated()
+    results = [F.relu(x) for _ in range(3)]
+    assert fastconv.memory_allocated() == before + 3 * x.nbytes
+    assert fastconv.max_memory_allocated() >= before + 3 * x.nbytes
     del results
-    np.testing.assert_array_equal(F.relu(x[:2000]), x[:2000])
+    assert fastconv.memory_allocated() == before
+    kept = _resident_bytes()
+    fastconv.empty_cache()
+    assert _resident_bytes() < kept - 2 * x.nbytes
+    np.testing.assert_array_equal(F.relu(x), x)
+
+
+def test_gaps_of_all_sizes_are_used_again() -> None:
+    rng = np.random.default_rng(0)
+    before = fastconv.memory_allocated()
+    kept: dict[int, tuple[float, np.ndarray]] = {}
+    for i in range(600):
+        size = int(rng.integers(1024, 300_000))
+        kept[i] = (float(i), F.relu(np.full(size, i, np.float32)))
+        for old in rng.choice(list(kept), size=min(2, len(kept)), replace=False):
+            if rng.random() < 0.6:
+                value, y = kept.pop(int(old))
+                assert (y == value).all()
+                del y
+    for value, y in kept.values():
+        assert y.ctypes.data % 64 == 0
+        assert (y == value).all()
+    assert fastconv.memory_allocated() >= before + sum(y.nbytes for _, y in kept.values())
+    kept.clear()
+    del y
+    assert fastconv.memory_allocated() == before
+
+
+def _resident_bytes() -> int:
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * 4096
+    except FileNotFoundError:
+        pytest.skip("this system has no /proc to read the memory in use from")
 
 
 def test_unpickled_arrays_are_taken() -> None:

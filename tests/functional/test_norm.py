@@ -306,3 +306,54 @@ def test_errors(error, call, message):
     with pytest.raises(error) as raised:
         call(functional)
     assert str(raised.value) == message
+
+
+# batch norm with a residual and a ReLU
+
+
+@pytest.mark.parametrize("channels", [1, 5, 16, 33, 64, 100])
+@pytest.mark.parametrize("shape", [(3, 7, 5), (2, 40, 30), ()])
+@pytest.mark.parametrize("added", [False, True])
+def test_batch_norm_with_residual_and_relu(channels, shape, added, every_isa, thread_counts):
+    x = normal(4, channels, *shape[1:]) if shape else normal(40, channels)
+    residual = normal(*x.shape, seed=1) if added else None
+    grad = normal(*x.shape, seed=2)
+    _, _, weight, bias = per_channel(channels)
+    after = {"residual": residual, "activation": "relu"}
+    y, mean, var = functional.batch_norm_training(x, weight, bias, **after)
+    expected = reference.batch_norm_training(
+        x.astype(np.float64),
+        weight,
+        bias,
+        residual=None if residual is None else residual.astype(np.float64),
+        activation="relu",
+    )
+    for got, exact in zip((y, mean, var), expected, strict=True):
+        np.testing.assert_allclose(got, exact, rtol=1e-5, atol=1e-5)
+
+    back = {"output": y, "residual": added}
+    gradients = functional.batch_norm_backward(grad, x, mean, var, weight, **back)
+    exact = reference.batch_norm_backward(
+        grad.astype(np.float64), x.astype(np.float64), mean, var, weight, **back
+    )
+    assert len(gradients) == len(exact) == (4 if added else 3)
+    for got, value in zip(gradients, exact, strict=True):
+        np.testing.assert_allclose(got, value, rtol=1e-4, atol=1e-4 * max(1, np.abs(value).max()))
+
+
+def test_the_residual_of_batch_norm_without_relu_gets_the_gradient_itself(every_isa):
+    x, grad = normal(4, 8, 3, 3), normal(4, 8, 3, 3, seed=1)
+    _, mean, var = functional.batch_norm_training(x)
+    assert functional.batch_norm_backward(grad, x, mean, var, residual=True)[3] is grad
+
+
+@pytest.mark.parametrize("backend", [functional, reference])
+def test_batch_norm_epilogue_errors(backend):
+    x = normal(4, 8, 3, 3)
+    with pytest.raises(ValueError, match="residual"):
+        backend.batch_norm_training(x, residual=x[:2])
+    y, mean, var = backend.batch_norm_training(x, activation="relu")
+    with pytest.raises(ValueError, match="output"):
+        backend.batch_norm_backward(x, x, mean, var, output=y[:2])
+    with pytest.raises(ValueError, match="in training only"):
+        backend.batch_norm_backward(x, x, mean, var, training=False, output=y)

@@ -73,15 +73,18 @@ class PackedConv2d {
 
 // Packs and runs in one call.
 void conv2d(const Conv2dParams& params, std::int64_t batch, PictureSize in, const float* x,
-            const float* weight, const Epilogue& epilogue, float* out);
+            const float* weight, const Epilogue& epilogue, float* out,
+            ConvAlgorithm algorithm = ConvAlgorithm::direct);
 
-// The gradient of the picture, of size `in`; overwrites grad_x.
+// The gradient of the picture, of size `in`; overwrites grad_x. algorithm: direct or fastest.
 void conv2d_backward_input(const Conv2dParams& params, std::int64_t batch, PictureSize in,
-                           const float* grad_out, const float* weight, float* grad_x);
+                           const float* grad_out, const float* weight, float* grad_x,
+                           ConvAlgorithm algorithm = ConvAlgorithm::direct);
 
-// The gradient of the weights; overwrites grad_weight.
+// The gradient of the weights; overwrites grad_weight. algorithm: direct or fastest.
 void conv2d_backward_weight(const Conv2dParams& params, std::int64_t batch, PictureSize in,
-                            const float* grad_out, const float* x, float* grad_weight);
+                            const float* grad_out, const float* x, float* grad_weight,
+                            ConvAlgorithm algorithm = ConvAlgorithm::direct);
 
 // sums[c] = sum over rows of x[row][c], x dense: the gradient of a bias.
 void column_sums(const float* x, std::int64_t rows, std::int64_t columns, float* sums);

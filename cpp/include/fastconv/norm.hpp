@@ -22,16 +22,21 @@ void batch_norm(const NormShape& shape, const float* x, const float* mean, const
                 const float* weight, const float* bias, float eps, const Activation& activation,
                 float* y);
 
-// The same with the mean and the biased variance of x's own rows, which are written too. At least
-// one row. y may be x.
+// The same with the mean and the biased variance of x's own rows, which are written too, and with
+// a residual, or null, that is added before the activation. At least one row. y may be x or the
+// residual.
 void batch_norm_training(const NormShape& shape, const float* x, const float* weight,
-                         const float* bias, float eps, float* y, float* mean, float* var);
+                         const float* bias, float eps, const Activation& activation,
+                         const float* residual, float* y, float* mean, float* var);
 
 // Gradients of either. training: mean and var are those of x, and x moves them; otherwise they are
-// constants. grad_x may be grad_y.
+// constants. y, or null: the result of batch_norm_training with a ReLU, whose gradient is then
+// grad_y; grad_residual, or null, receives what passes the ReLU. grad_x may be grad_y, where there
+// is no y.
 void batch_norm_backward(const NormShape& shape, const float* grad_y, const float* x,
                          const float* mean, const float* var, const float* weight, float eps,
-                         bool training, float* grad_x, float* grad_weight, float* grad_bias);
+                         bool training, const float* y, float* grad_x, float* grad_weight,
+                         float* grad_bias, float* grad_residual);
 
 // scale(c) = k + alpha / size * sum of x**2 over channels c - size / 2 .. c + (size - 1) / 2;
 // size >= 1.

@@ -13,7 +13,14 @@ from __future__ import annotations
 
 from . import ops
 from .function import Function
-from .state import enable_grad, is_grad_enabled, kernels, no_grad, use_backend
+from .state import (
+    enable_grad,
+    is_grad_enabled,
+    kernels,
+    no_grad,
+    use_backend,
+    use_conv_algorithm,
+)
 from .tensor import Tensor, tensor
 
 __all__ = [
@@ -26,4 +33,5 @@ __all__ = [
     "ops",
     "tensor",
     "use_backend",
+    "use_conv_algorithm",
 ]

@@ -204,7 +204,7 @@ def batch_norm(x: np.ndarray, mean: np.ndarray, var: np.ndarray, *rest: Any, **o
 
 
 def batch_norm_training(
-    x: np.ndarray, weight: Any = None, bias: Any = None, eps: float = 1e-5
+    x: np.ndarray, weight: Any = None, bias: Any = None, eps: float = 1e-5, **epilogue: Any
 ) -> Any:
     channels = x.shape[1]
     if weight is not None and weight.size != channels:

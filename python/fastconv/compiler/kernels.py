@@ -43,6 +43,9 @@ def conv2d(
     padding: Any = 0,
     dilation: Any = 1,
     groups: int = 1,
+    *,
+    activation: Any = None,
+    algorithm: str = "direct",
 ) -> Traced:
     shape = shapes.conv2d(x, weight, bias, stride, padding, dilation, groups).shape
     if weight.shape[0] % groups:
@@ -50,7 +53,7 @@ def conv2d(
             f"conv2d: groups must divide the output channels "
             f"(groups={groups}, out_channels={weight.shape[0]})"
         )
-    return recorder.record(
+    y = recorder.record(
         "conv2d",
         [x],
         shape,
@@ -62,6 +65,7 @@ def conv2d(
         groups=groups,
         activation=None,
     )
+    return y if activation is None else _activation(recorder, y, activation)
 
 
 @_recorded
@@ -123,7 +127,7 @@ def batch_norm(
 
 
 @_recorded
-def batch_norm_training(recorder: Recorder, *args: Any) -> Traced:
+def batch_norm_training(recorder: Recorder, *args: Any, **options: Any) -> Traced:
     raise Untraceable("normalises by the statistics of its batch, which cannot be compiled")
 
 

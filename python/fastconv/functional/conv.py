@@ -48,6 +48,7 @@ def conv2d(
     *,
     residual: Array | None = None,
     activation: Any = None,
+    algorithm: str = "direct",
 ) -> Array:
     """activation(cross-correlation of x with weight + bias + residual).
 
@@ -55,7 +56,7 @@ def conv2d(
     OH = floor((H + top + bottom - dilation * (KH - 1) - 1) / stride) + 1 and OW likewise.
     stride and dilation: int or (h, w). padding: int, (h, w) or ((top, bottom), (left, right)).
     residual has the output's shape. activation is None, "relu", ("leaky_relu", slope) or
-    ("clip", min, max).
+    ("clip", min, max). algorithm as for `pack_conv2d`.
 
     Raises TypeError for arrays that are not float32, ValueError for sizes that do not fit.
     Source: Dumoulin and Visin, A guide to convolution arithmetic for deep learning, 2016.
@@ -79,6 +80,7 @@ def conv2d(
         *geometry,
         None if residual is None else _arrays.nhwc("conv2d", "residual", residual),
         activation,
+        algorithm,
         out.transpose(0, 2, 3, 1),
     )
     return out
@@ -99,10 +101,13 @@ def conv2d_backward_input(
     padding: Padding = 0,
     dilation: Size = 1,
     groups: int = 1,
+    *,
+    algorithm: str = "direct",
 ) -> Array:
     """The gradient of conv2d's x.
 
     grad_output (N, O, OH, OW), weight (O, C / groups, KH, KW) -> input_shape (N, C, H, W).
+    algorithm: "direct", or "fastest", which may be Winograd's (see `pack_conv2d`).
     """
     grad = _arrays.nhwc("conv2d", "grad_output", grad_output)
     out = _arrays.empty(_shape4("input_shape", input_shape))
@@ -113,6 +118,7 @@ def conv2d_backward_input(
         sides("conv2d", padding),
         pair("conv2d", "dilation", dilation),
         _groups(groups),
+        algorithm,
         out.transpose(0, 2, 3, 1),
     )
     return out
@@ -126,10 +132,13 @@ def conv2d_backward_weight(
     padding: Padding = 0,
     dilation: Size = 1,
     groups: int = 1,
+    *,
+    algorithm: str = "direct",
 ) -> Array:
     """The gradient of conv2d's weight.
 
     grad_output (N, O, OH, OW), x (N, C, H, W) -> weight_shape (O, C / groups, KH, KW).
+    algorithm: "direct", or "fastest", which may be Winograd's (see `pack_conv2d`).
     """
     grad = _arrays.nhwc("conv2d", "grad_output", grad_output)
     pixels = _arrays.nhwc("conv2d", "x", x)
@@ -143,6 +152,7 @@ def conv2d_backward_weight(
         sides("conv2d", padding),
         pair("conv2d", "dilation", dilation),
         _groups(groups),
+        algorithm,
         out,
     )
     return out

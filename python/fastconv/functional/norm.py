@@ -93,11 +93,18 @@ def batch_norm(
 
 
 def batch_norm_training(
-    x: Array, weight: Array | None = None, bias: Array | None = None, eps: float = 1e-5
+    x: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    eps: float = 1e-5,
+    *,
+    residual: Array | None = None,
+    activation: Any = None,
 ) -> tuple[Array, Array, Array]:
     """`batch_norm` with the statistics of x itself: -> (y, mean (C,), biased variance (C,)).
 
-    x (N, C, H, W) or (N, C), not empty; weight (None: 1) and bias (None: 0) (C,).
+    x (N, C, H, W) or (N, C), not empty; weight (None: 1) and bias (None: 0) (C,). residual, of x's
+    shape, is added before the activation.
     """
     op = "batch_norm_training"
     rows = _rows(op, "x", x)
@@ -108,7 +115,10 @@ def batch_norm_training(
         _optional_vector(op, "bias", bias, x.shape[1]),
     )
     out, mean, var = _arrays.empty(x.shape), *(_arrays.empty((x.shape[1],)) for _ in range(2))
-    _core.batch_norm_training(rows, *parameters, _eps(op, eps), _memory(out), mean, var)
+    added = None if residual is None else _same(op, "residual", x, residual)
+    _core.batch_norm_training(
+        rows, *parameters, _eps(op, eps), activation, added, _memory(out), mean, var
+    )
     return out, mean, var
 
 
@@ -120,11 +130,16 @@ def batch_norm_backward(
     weight: Array | None = None,
     eps: float = 1e-5,
     training: bool = True,
-) -> tuple[Array, Array, Array]:
+    *,
+    output: Array | None = None,
+    residual: bool = False,
+) -> tuple[Array, ...]:
     """Gradients of either batch norm: -> (grad_x, grad_weight (C,), grad_bias (C,)).
 
     grad_output and x (N, C, H, W) or (N, C), all others (C,). training=True: mean and var are
-    those that `batch_norm_training` gave, and x moves them; False: they are constants.
+    those that `batch_norm_training` gave, and x moves them; False: they are constants. output is
+    the result of `batch_norm_training` with activation="relu", None without one. With
+    residual=True the gradient of the residual is a fourth.
     """
     op = "batch_norm_backward"
     rows, grad = _rows_and_gradient(op, x, grad_output)
@@ -135,17 +150,23 @@ def batch_norm_backward(
     )
     out = _arrays.empty(x.shape)
     grad_weight, grad_bias = (_arrays.empty((x.shape[1],)) for _ in range(2))
+    passed = None
+    if residual:
+        passed = grad_output if output is None else _arrays.empty(x.shape)
     _core.batch_norm_backward(
         grad,
         rows,
         *parameters,
         _eps(op, eps),
         bool(training),
+        None if output is None else _same(op, "output", x, output),
         _memory(out),
         grad_weight,
         grad_bias,
+        None if output is None or passed is None else _memory(passed),
     )
-    return out, grad_weight, grad_bias
+    gradients = (out, grad_weight, grad_bias)
+    return gradients if passed is None else (*gradients, passed)
 
 
 def _memory(x: Array) -> Array:
@@ -161,14 +182,17 @@ def _rows(operation: str, name: str, x: Any) -> Array:
 
 
 def _rows_and_gradient(operation: str, x: Any, grad_output: Any) -> tuple[Array, Array]:
-    rows = _rows(operation, "x", x)
-    grad = _rows(operation, "grad_output", grad_output)
-    if grad_output.shape != x.shape:
+    return _rows(operation, "x", x), _same(operation, "grad_output", x, grad_output)
+
+
+def _same(operation: str, name: str, x: Array, other: Any) -> Array:
+    """The rows of an array that must have the shape of x."""
+    rows = _rows(operation, name, other)
+    if other.shape != x.shape:
         raise ValueError(
-            f"{operation}: grad_output must have the shape of x "
-            f"(grad_output={grad_output.shape}, x={x.shape})"
+            f"{operation}: {name} must have the shape of x ({name}={other.shape}, x={x.shape})"
         )
-    return rows, grad
+    return rows
 
 
 def _optional_vector(operation: str, name: str, x: Any, length: int) -> Array | None:

@@ -51,13 +51,12 @@ class BasicConv2d(nn.Module):
     def __init__(self, variant: _Variant, channels: int, width: int, **window: Any) -> None:
         self.conv = nn.Conv2d(channels, width, bias=not variant.batch_norm, **window)
         self.bn = nn.BatchNorm2d(width, eps=0.001) if variant.batch_norm else None
-        self.relu = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.conv(x)
-        if self.bn is not None:
-            x = self.bn(x)
-        x = self.relu(x)
+        if self.bn is None:
+            x = self.conv(x, activation="relu")
+        else:
+            x = self.bn(self.conv(x), activation="relu")
         return x
 
 

@@ -42,16 +42,15 @@ class BasicBlock(nn.Module):
     ) -> None:
         self.conv1 = nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
-        self.relu = nn.ReLU()
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
         self.downsample = downsample
 
     def forward(self, x: Tensor) -> Tensor:
         identity = x if self.downsample is None else self.downsample(x)
-        x = self.relu(self.bn1(self.conv1(x)))
-        x = self.bn2(self.conv2(x))
-        return ops.add(x, identity, activation="relu")
+        x = self.bn1(self.conv1(x), activation="relu")
+        x = self.bn2(self.conv2(x), identity, activation="relu")
+        return x
 
 
 class Bottleneck(nn.Module):
@@ -74,15 +73,14 @@ class Bottleneck(nn.Module):
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, width * self.expansion, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(width * self.expansion)
-        self.relu = nn.ReLU()
         self.downsample = downsample
 
     def forward(self, x: Tensor) -> Tensor:
         identity = x if self.downsample is None else self.downsample(x)
-        x = self.relu(self.bn1(self.conv1(x)))
-        x = self.relu(self.bn2(self.conv2(x)))
-        x = self.bn3(self.conv3(x))
-        return ops.add(x, identity, activation="relu")
+        x = self.bn1(self.conv1(x), activation="relu")
+        x = self.bn2(self.conv2(x), activation="relu")
+        x = self.bn3(self.conv3(x), identity, activation="relu")
+        return x
 
 
 # The kind of block, and how many of them each stage has.
@@ -113,7 +111,6 @@ class ResNet(nn.Module):
         options = choose(f"resnet{layers}", variant, _VARIANTS)
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=conv1_bias)
         self.bn1 = nn.BatchNorm2d(64)
-        self.relu = nn.ReLU()
         self.maxpool = nn.MaxPool2d(
             3, stride=2, padding=options.pool_padding, ceil_mode=options.pool_ceil_mode
         )
@@ -129,7 +126,7 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # Channels of layer1 to layer4 are four times as many with bottlenecks.
-        x = self.relu(self.bn1(self.conv1(x)))  # 64x112x112
+        x = self.bn1(self.conv1(x), activation="relu")  # 64x112x112
         x = self.maxpool(x)  # 64x56x56
         x = self.layer1(x)  # 64x56x56
         x = self.layer2(x)  # 128x28x28

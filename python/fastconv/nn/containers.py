@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from ..autograd import is_grad_enabled
+from .activation import ReLU
+from .conv import Conv2d
 from .module import Module
+from .normalization import BatchNorm2d
 
 __all__ = ["ModuleList", "Sequential"]
 
@@ -47,6 +51,7 @@ class _Listing(Module):
 class Sequential(_Listing):
     """Modules that run one after the other.
 
+    While gradients are recorded, a ReLU after a convolution or batch norm is computed with it.
     Takes them in order, or one mapping of names to modules, or named arguments. Indexing gives
     the module at a place, slicing a Sequential of the same modules.
 
@@ -68,12 +73,27 @@ class Sequential(_Listing):
             self.add_module(key, module)
 
     def forward(self, x: Any) -> Any:
-        for module in self.children():
-            x = module(x)
+        modules = list(self.children())
+        while modules:
+            module = modules.pop(0)
+            if modules and is_grad_enabled() and _joins(module, modules[0]):
+                modules.pop(0)
+                x = module(x, activation="relu")
+            else:
+                x = module(x)
         return x
 
     def _of(self, items: dict[str, Module]) -> Sequential:
         return Sequential(items)
+
+
+def _joins(module: Module, after: Module) -> bool:
+    """Whether a layer applies the ReLU after it in the same pass, and nobody watches the two."""
+    return (
+        type(after) is ReLU
+        and type(module) in (Conv2d, BatchNorm2d)
+        and not (module._forward_hooks or after._forward_hooks)
+    )
 
 
 class ModuleList(_Listing):

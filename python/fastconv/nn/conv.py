@@ -23,6 +23,7 @@ class Conv2d(Module):
     ((top, bottom), (left, right)). `groups` splits the channels. `weight` is
     (O, C / groups, KH, KW), `bias` (O,) or None; OH = floor((H + padding - dilation (KH - 1) - 1)
     / stride) + 1. Initialised as in PyTorch (uniform, He et al. 2015, https://arxiv.org/abs/1502.01852).
+    Called with `activation="relu"`, it applies a ReLU in the same pass.
     """
 
     def __init__(
@@ -67,10 +68,9 @@ class Conv2d(Module):
             bound = 1 / math.sqrt(self.weight.data[0].size)
             init.uniform_(self.bias, -bound, bound)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.conv2d(
-            x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
-        )
+    def forward(self, x: Tensor, activation: str | None = None) -> Tensor:
+        window = (self.stride, self.padding, self.dilation, self.groups)
+        return ops.conv2d(x, self.weight, self.bias, *window, activation=activation)
 
     def extra_repr(self) -> str:
         text = (

@@ -41,7 +41,8 @@ class BatchNorm2d(Module):
     the share `momentum` (None: they are the mean over all batches); `running_var` is the unbiased
     variance, as in PyTorch. In inference the running statistics are used. `affine=False` leaves out
     `weight` and `bias`, `track_running_stats=False` the running statistics: the batch's are then
-    always used.
+    always used. Called with a `residual` of x's shape, it adds that, and with `activation="relu"`
+    it then applies a ReLU: in training all in the same passes, forward and backward.
     """
 
     running_mean: np.ndarray | None
@@ -82,22 +83,29 @@ class BatchNorm2d(Module):
             init.ones_(self.weight)
             init.zeros_(self.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, residual: Tensor | None = None, activation: str | None = None
+    ) -> Tensor:
         if x.ndim != 4 or x.shape[1] != self.num_features:
             raise ValueError(
                 f"BatchNorm2d: x must have the axes (N, {self.num_features}, H, W) "
                 f"(shape={x.shape})"
             )
         if not self.training and self.running_mean is not None:
-            return ops.batch_norm(
+            y = ops.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias, self.eps
             )
+            if residual is not None:
+                return ops.add(y, residual, activation)
+            return y if activation is None else ops.relu(y)
         count = x.size // self.num_features
         if self.training and count < 2:
             raise ValueError(
                 f"BatchNorm2d: training needs more than one value per channel (shape={x.shape})"
             )
-        y, mean, var = ops.batch_norm_training(x, self.weight, self.bias, self.eps)
+        y, mean, var = ops.batch_norm_training(
+            x, self.weight, self.bias, self.eps, residual=residual, activation=activation
+        )
         if self.training:
             self._track(mean, var, count)
         return y

@@ -89,6 +89,7 @@ def conv2d(
     *,
     residual: Array | None = None,
     activation: Activation = None,
+    algorithm: str = "direct",
 ) -> Array:
     """activation(weight * x + bias + residual), the cross-correlation of ConvNets.
 
@@ -121,6 +122,8 @@ def conv2d_backward_input(
     padding: Padding = 0,
     dilation: IntPair = 1,
     groups: int = 1,
+    *,
+    algorithm: str = "direct",
 ) -> Array:
     """Gradient of conv2d with respect to x: (N, O, OH, OW) -> input_shape (N, C, H, W)."""
     op = "conv2d_backward_input"
@@ -146,6 +149,8 @@ def conv2d_backward_weight(
     padding: Padding = 0,
     dilation: IntPair = 1,
     groups: int = 1,
+    *,
+    algorithm: str = "direct",
 ) -> Array:
     """Gradient of conv2d with respect to weight: -> weight_shape (O, C/groups, KH, KW)."""
     op = "conv2d_backward_weight"

@@ -118,15 +118,26 @@ def batch_norm(
 
 
 def batch_norm_training(
-    x: Array, weight: Array | None = None, bias: Array | None = None, eps: float = 1e-5
+    x: Array,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    eps: float = 1e-5,
+    *,
+    residual: Array | None = None,
+    activation: Activation = None,
 ) -> tuple[Array, Array, Array]:
-    """Normalise with the batch's own statistics: -> (y, mean (C,), biased var (C,))."""
+    """activation(batch_norm with the batch's own statistics + residual): -> (y, mean (C,), biased
+    var (C,))."""
     _check_batch_norm("batch_norm_training", x, weight=weight, bias=bias)
     if x.size == 0:
         raise invalid("batch_norm_training", "x must not be empty", x=x.shape)
     mean = x.mean(axis=_reduced_axes(x))
     var = np.square(x - _per_channel(mean, x)).mean(axis=_reduced_axes(x))
-    return batch_norm(x, mean, var, weight, bias, eps), mean, var
+    y = batch_norm(x, mean, var, weight, bias, eps)
+    if residual is not None:
+        require_shape("batch_norm_training", x.shape, residual=residual)
+        y = y + residual
+    return apply_activation("batch_norm_training", y, activation), mean, var
 
 
 def batch_norm_backward(
@@ -137,15 +148,24 @@ def batch_norm_backward(
     weight: Array | None = None,
     eps: float = 1e-5,
     training: bool = True,
-) -> tuple[Array, Array, Array]:
+    *,
+    output: Array | None = None,
+    residual: bool = False,
+) -> tuple[Array, ...]:
     """Gradients (grad_x, grad_weight, grad_bias) of either batch norm.
 
-    training=True: mean and var are those of x, and x moves them; False: they are constants.
+    training=True: mean and var are those of x, and x moves them; False: they are constants. output:
+    what a ReLU after it gave, or None without one. With residual=True the residual's is a fourth.
     """
     op = "batch_norm_backward"
     _check_batch_norm(op, x, mean=mean, var=var, weight=weight)
     require_float(op, grad_output=grad_output)
     require_shape(op, x.shape, grad_output=grad_output)
+    if output is not None:
+        require_shape(op, x.shape, output=output)
+        if not training:
+            raise invalid(op, "a ReLU is part of batch norm in training only", training=training)
+        grad_output = np.where(output > 0, grad_output, grad_output.dtype.type(0))
     axes = _reduced_axes(x)
     normalised, inverse = _normalised(x, mean, var, eps)
     grad_weight = (grad_output * normalised).sum(axis=axes)
@@ -158,4 +178,5 @@ def batch_norm_backward(
         through_var = normalised * _per_channel(grad_weight, x) / count
         grad_x = grad_output - through_mean - through_var
     factor = inverse if weight is None else inverse * _per_channel(weight, x)
-    return grad_x * factor, grad_weight, grad_bias
+    gradients = (grad_x * factor, grad_weight, grad_bias)
+    return (*gradients, grad_output) if residual else gradients

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..function import Function
+from ..state import state
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -25,24 +26,33 @@ class Conv2d(Function):
         padding: Any,
         dilation: Any,
         groups: int,
+        activation: str | None,
     ) -> np.ndarray:
-        ctx.save_for_backward(x, weight)
         ctx.window = (stride, padding, dilation, groups)
-        result: np.ndarray = ctx.kernels.conv2d(x, weight, bias, stride, padding, dilation, groups)
-        return result
+        ctx.algorithm = state.conv_algorithm
+        y: np.ndarray = ctx.kernels.conv2d(
+            x, weight, bias, *ctx.window, activation=activation, algorithm=ctx.algorithm
+        )
+        ctx.save_for_backward(x, weight, None if activation is None else y)
+        return y
 
     @staticmethod
     def backward(ctx: Any, grad: np.ndarray) -> Any:
-        x, weight = ctx.saved
+        x, weight, y = ctx.saved
+        if y is not None:
+            grad = ctx.kernels.relu_backward(grad, y)
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
-        kernels, window = ctx.kernels, ctx.window
-        return (
-            kernels.conv2d_backward_input(grad, weight, x.shape, *window) if needs_x else None,
-            kernels.conv2d_backward_weight(grad, x, weight.shape, *window)
-            if needs_weight
-            else None,
-            kernels.conv2d_backward_bias(grad) if needs_bias else None,
-        )
+        kernels, window, how = ctx.kernels, ctx.window, ctx.algorithm
+        grad_x = grad_weight = grad_bias = None
+        if needs_x:
+            grad_x = kernels.conv2d_backward_input(grad, weight, x.shape, *window, algorithm=how)
+        if needs_weight:
+            grad_weight = kernels.conv2d_backward_weight(
+                grad, x, weight.shape, *window, algorithm=how
+            )
+        if needs_bias:
+            grad_bias = kernels.conv2d_backward_bias(grad)
+        return grad_x, grad_weight, grad_bias
 
 
 def conv2d(
@@ -53,6 +63,11 @@ def conv2d(
     padding: Any = 0,
     dilation: Any = 1,
     groups: int = 1,
+    *,
+    activation: str | None = None,
 ) -> Tensor:
-    """Convolve x (N, C, H, W) with weight (O, C/groups, KH, KW) and add bias (O,)."""
-    return Conv2d.apply(x, weight, bias, stride, padding, dilation, groups)
+    """Convolve x (N, C, H, W) with weight (O, C/groups, KH, KW), add bias (O,), apply None or
+    "relu"."""
+    if activation not in (None, "relu"):
+        raise ValueError(f"conv2d: activation must be None or 'relu' (activation={activation!r})")
+    return Conv2d.apply(x, weight, bias, stride, padding, dilation, groups, activation)

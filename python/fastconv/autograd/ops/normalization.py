@@ -63,21 +63,32 @@ class BatchNorm(Function):
 
 
 class BatchNormTraining(Function):
-    """With the statistics of the batch, which depend on x."""
+    """With the statistics of the batch, which depend on x; a residual and a ReLU may follow."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None, eps: float
+        ctx: Any,
+        x: np.ndarray,
+        weight: np.ndarray | None,
+        bias: np.ndarray | None,
+        eps: float,
+        residual: np.ndarray | None,
+        activation: str | None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        y, mean, var = ctx.kernels.batch_norm_training(x, weight, bias, eps)
-        ctx.save_for_backward(x, mean, var, weight)
+        y, mean, var = ctx.kernels.batch_norm_training(
+            x, weight, bias, eps, residual=residual, activation=activation
+        )
+        ctx.save_for_backward(x, mean, var, weight, None if activation is None else y)
         ctx.eps = eps
         return y, mean, var
 
     @staticmethod
     def backward(ctx: Any, grad: np.ndarray) -> Any:
-        x, mean, var, weight = ctx.saved
-        return ctx.kernels.batch_norm_backward(grad, x, mean, var, weight, ctx.eps, training=True)
+        x, mean, var, weight, y = ctx.saved
+        grad_x, grad_weight, grad_bias, *residual = ctx.kernels.batch_norm_backward(
+            grad, x, mean, var, weight, ctx.eps, output=y, residual=ctx.needs_input_grad[4]
+        )
+        return grad_x, grad_weight, grad_bias, None, *residual
 
 
 def local_response_norm(
@@ -95,9 +106,22 @@ def batch_norm(
 
 
 def batch_norm_training(
-    x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5
+    x: Any,
+    weight: Any = None,
+    bias: Any = None,
+    eps: float = 1e-5,
+    *,
+    residual: Any = None,
+    activation: str | None = None,
 ) -> tuple[Tensor, np.ndarray, np.ndarray]:
-    """Normalise x by its own statistics; return the tensor, and mean and biased variance (C,)."""
-    result: Any = BatchNormTraining.apply(x, weight, bias, eps)
+    """Normalise x by its own statistics, add a residual of its shape, apply None or "relu".
+
+    Returns the tensor, and mean and biased variance (C,).
+    """
+    if activation not in (None, "relu"):
+        raise ValueError(
+            f"batch_norm_training: activation must be None or 'relu' (activation={activation!r})"
+        )
+    result: Any = BatchNormTraining.apply(x, weight, bias, eps, residual, activation)
     y, mean, var = result
     return y, mean, var

@@ -1,0 +1,116 @@
+// The gradient of a convolution's picture.
+#include <algorithm>
+#include <vector>
+
+#include "conv/conv2d.hpp"
+#include "conv/depthwise.hpp"
+#include "core/memory.hpp"
+#include "core/threads.hpp"
+#include "gemm/implicit.hpp"
+
+namespace fastconv {
+namespace {
+
+// The convolution of grad_out, with the kernel turned round, that gives grad_x where the stride is
+// 1.
+Conv2dParams turned(const Conv2dParams& p) {
+  Conv2dParams q = p;
+  std::swap(q.in_channels, q.out_channels);
+  q.pad_top = p.kernel_h - 1 - p.pad_top;
+  q.pad_bottom = p.kernel_h - 1 - p.pad_bottom;
+  q.pad_left = p.kernel_w - 1 - p.pad_left;
+  q.pad_right = p.kernel_w - 1 - p.pad_right;
+  return q;
+}
+
+bool is_convolution(const Conv2dParams& q) {
+  return Winograd::supports(q, 2) && !is_depthwise(q) && q.pad_top >= 0 && q.pad_bottom >= 0 &&
+         q.pad_left >= 0 && q.pad_right >= 0;
+}
+
+}  // namespace
+
+// Pixels of grad_x whose coordinates leave the same remainder by the stride (a phase) are touched
+// by the same kernel positions, each at one fixed distance in grad_out: per phase, a convolution
+// of stride 1 with part of the kernel.
+void conv2d_backward_input(const Conv2dParams& p, std::int64_t batch, PictureSize in,
+                           const float* grad_out, const float* weight, float* grad_x,
+                           ConvAlgorithm algorithm) {
+  const PictureSize size = conv2d_output_size(p, batch, in);
+  const std::int64_t taps = p.kernel_h * p.kernel_w;
+  const Conv2dParams q = turned(p);
+  if (algorithm != ConvAlgorithm::direct && is_convolution(q)) {
+    algorithm = choose(algorithm, q, batch, size, Weights::fresh);
+    if (algorithm != ConvAlgorithm::direct) {
+      return run_winograd(q, algorithm, Winograd::Side::backward, batch, size, grad_out, weight, {},
+                          grad_x);
+    }
+  }
+  if (is_depthwise(p)) {
+    Scratch memory(p.out_channels * taps);
+    transpose_small(weight, p.out_channels, taps, memory.data());
+    const DepthwiseJob job = {p, batch, in, size, memory.data(), p.in_channels, p.out_channels};
+    const DepthwiseKernels& kernels = depthwise_kernels();
+    parallel_for(batch * in.h, line_grain(p, in.w), [&](std::int64_t begin, std::int64_t end) {
+      kernels.backward_input(job, grad_out, begin, end, grad_x);
+    });
+    return;
+  }
+
+  const TileKernels& kernels = tile_kernels();
+  const std::int64_t group_in = p.in_channels / p.groups, group_out = p.out_channels / p.groups;
+  Scratch memory(Panels::floats(kernels, group_out * taps, group_in));
+
+  ImplicitGemm gemm;
+  gemm.images = batch;
+  gemm.in_h = size.h;
+  gemm.in_w = size.w;
+  gemm.channels = group_out;
+  gemm.in_pixel = p.out_channels;
+  gemm.in_row = size.w * p.out_channels;
+  gemm.in_image = size.h * gemm.in_row;
+
+  // A single line of grad_out has no stride. A large one makes every pixel a phase, so that a
+  // kernel as large as its picture (LeNet's third) multiplies no zeros.
+  const std::int64_t stride_h = size.h == 1 ? in.h + p.pad_top + p.pad_bottom : p.stride_h;
+  const std::int64_t stride_w = size.w == 1 ? in.w + p.pad_left + p.pad_right : p.stride_w;
+  gemm.out_pixel = stride_w * p.in_channels;
+  gemm.out_row = stride_h * in.w * p.in_channels;
+  gemm.out_image = in.h * in.w * p.in_channels;
+  for (std::int64_t phase_y = 0; phase_y < std::min(stride_h, in.h); ++phase_y) {
+    for (std::int64_t phase_x = 0; phase_x < std::min(stride_w, in.w); ++phase_x) {
+      gemm.out_h = ceil_div(in.h - phase_y, stride_h);
+      gemm.out_w = ceil_div(in.w - phase_x, stride_w);
+      gemm.taps.clear();
+      std::vector<std::int64_t> order;
+      // Backwards through the kernel is forwards through grad_out.
+      for (std::int64_t i = p.kernel_h - 1; i >= 0; --i) {
+        const std::int64_t y = phase_y + p.pad_top - i * p.dilation_h;
+        if (y % stride_h != 0 || (size.h == 1 && y != 0)) continue;
+        for (std::int64_t j = p.kernel_w - 1; j >= 0; --j) {
+          const std::int64_t x = phase_x + p.pad_left - j * p.dilation_w;
+          if (x % stride_w != 0 || (size.w == 1 && x != 0)) continue;
+          gemm.taps.push_back({y / stride_h, x / stride_w});
+          order.push_back(i * p.kernel_w + j);
+        }
+      }
+      const std::int64_t k = group_out * static_cast<std::int64_t>(order.size());
+      const Panels panels = {&kernels, memory.data(), k, group_in};
+      gemm.kernels = &kernels;
+      gemm.k = k;
+      gemm.n = group_in;
+      for (std::int64_t g = 0; g < p.groups; ++g) {
+        const float* group_weight = weight + g * group_out * group_in * taps;
+        if (taps == 1 && k > 0) {
+          panels.pack(group_weight, group_in, 1);
+        } else {
+          panels.pack_taps_back(group_weight, group_out, group_in, taps, order);
+        }
+        gemm.run({grad_out + g * group_out, panels.data,
+                  grad_x + (phase_y * in.w + phase_x) * p.in_channels + g * group_in});
+      }
+    }
+  }
+}
+
+}  // namespace fastconv

@@ -1,0 +1,245 @@
+// A task is a block of input channels times a block of output channels times a chunk of the tiles:
+// its dU stays in L2 while the chunk's tiles are transformed and multiplied, some at a time. What
+// is a task depends on the shape alone, and chunks are added in their order, so every bit is the
+// same at any number of threads.
+#include "conv/winograd_gradient.hpp"
+
+#include <algorithm>
+
+#include "conv/winograd.hpp"
+#include "core/memory.hpp"
+#include "core/threads.hpp"
+#include "gemm/panels.hpp"
+
+namespace fastconv {
+namespace {
+
+constexpr std::int64_t kSide = 6, kPositions = kSide * kSide;
+constexpr std::int64_t kBlockChannels = 64;
+constexpr std::int64_t kTasks = 32;        // at least, where there is work for them: even shares
+constexpr std::int64_t kMinTiles = 48;     // of a chunk: fewer are not worth their sums
+constexpr std::int64_t kMinChannels = 16;  // fewer rows than a register tile holds
+
+class Gradient {
+ public:
+  Gradient(const Conv2dParams& params, std::int64_t batch, PictureSize in_size)
+      : p(params),
+        in(in_size),
+        out(conv2d_output_size(params, batch, in_size)),
+        kernels(tile_kernels()),
+        m(params.kernel_h == 3 ? 4 : 2),
+        channels(params.in_channels / params.groups),
+        outputs(params.out_channels / params.groups),
+        tiles_w(ceil_div(out.w, m)),
+        tiles_h(ceil_div(out.h, m)),
+        tiles(batch * tiles_h * tiles_w),
+        ld(round_up(outputs, kernels.nr)) {
+    const std::int64_t block_outputs = round_up(kBlockChannels, kernels.nr);
+    channel_blocks = ceil_div(channels, kBlockChannels);
+    output_blocks = ceil_div(outputs, block_outputs);
+    block_columns = std::min(block_outputs, ld);
+    v_row = round_up(std::min(channels, kBlockChannels), 16);
+    // dU fills about a third of L2, the tiles of one pass the rest.
+    const std::int64_t budget = static_cast<std::int64_t>(l2_cache_bytes() / sizeof(float));
+    const std::int64_t rest = budget - kPositions * v_row * block_columns;
+    pass_tiles = std::clamp<std::int64_t>(rest / (kPositions * (v_row + block_columns)), 32, 128);
+    pass_tiles = std::min(pass_tiles, std::max<std::int64_t>(1, tiles));
+    chunks = std::clamp<std::int64_t>(kTasks / (channel_blocks * output_blocks), 1,
+                                      std::max<std::int64_t>(1, tiles / kMinTiles));
+  }
+
+  // Of one group, all on one core.
+  double cycles() const {
+    const double lanes = kernels.lanes, t = static_cast<double>(tiles * kPositions);
+    const double products = t * static_cast<double>(channels * outputs) / (2 * lanes);
+    const double transforms = t *
+                              (8 * static_cast<double>(channels * output_blocks) +
+                               6 * static_cast<double>(outputs * channel_blocks)) /
+                              lanes;
+    const double sums = static_cast<double>(kPositions * channels * ld * chunks) / lanes;
+    return 1.25 * products + transforms + 2 * sums;
+  }
+  double direct_cycles() const {
+    const double pixels =
+        static_cast<double>(tiles / std::max<std::int64_t>(1, tiles_h * tiles_w) * out.h * out.w);
+    return 1.15 * pixels * static_cast<double>(p.kernel_h * p.kernel_w * channels * outputs) /
+           (2.0 * kernels.lanes);
+  }
+
+  void run(const float* grad_out, const float* x, float* grad_weight) const;
+
+ private:
+  // One task, of channels and output columns counted from the group's first.
+  struct Task {
+    Range channels, columns, tiles;
+  };
+  Task task_at(std::int64_t index) const;
+  void run_task(const Task& task, const float* grad_out, const float* x, float* scratch,
+                float* taps) const;
+  void transform(const Task& task, Range pass, const float* grad_out, const float* x,
+                 const float* zeros, float* v, float* dm) const;
+
+  std::int64_t taps() const { return p.kernel_h * p.kernel_w; }
+  std::int64_t dm_floats(std::int64_t count) const { return count * block_columns; }
+  std::int64_t scratch_floats() const {
+    return kPositions * (v_row * block_columns + pass_tiles * (v_row + block_columns)) +
+           std::max(v_row, block_columns);
+  }
+
+  const Conv2dParams& p;
+  PictureSize in, out;
+  const TileKernels& kernels;
+  std::int64_t m, channels, outputs, tiles_w, tiles_h, tiles, ld;
+  std::int64_t channel_blocks, output_blocks, block_columns, v_row, pass_tiles, chunks;
+};
+
+Gradient::Task Gradient::task_at(std::int64_t index) const {
+  const std::int64_t chunk = index % chunks, block = index / chunks;
+  const std::int64_t column = block % output_blocks * block_columns;
+  return {split(channels, channel_blocks, block / output_blocks),
+          {column, std::min(column + block_columns, outputs)},
+          split(tiles, chunks, chunk)};
+}
+
+// V and A dY A^T of some tiles, the latter as panels of each position.
+void Gradient::transform(const Task& task, Range pass, const float* grad_out, const float* x,
+                         const float* zeros, float* v, float* dm) const {
+  const int form = p.kernel_h == 3 ? 1 : 2;
+  const auto input = winograd_kernels().input[form];
+  const auto spread = winograd_gradient_kernels().spread[form - 1];
+  const std::int64_t count = pass.size();
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int64_t tile = pass.begin + i, in_tile = tile % (tiles_h * tiles_w);
+    const std::int64_t image = tile / (tiles_h * tiles_w);
+    const std::int64_t y = in_tile / tiles_w * m, left = in_tile % tiles_w * m;
+    const float* pixels[kPositions];
+    // Pixels of a picture from (y0, x0) on, `side` each way; zeros outside.
+    const auto gather = [&](const float* picture, PictureSize size, std::int64_t stride,
+                            std::int64_t y0, std::int64_t x0, std::int64_t side) {
+      for (std::int64_t r = 0; r < side; ++r) {
+        const bool line = y0 + r >= 0 && y0 + r < size.h;
+        const float* from = picture + ((image * size.h + y0 + r) * size.w + x0) * stride;
+        for (std::int64_t c = 0; c < side; ++c) {
+          const bool inside = line && x0 + c >= 0 && x0 + c < size.w;
+          pixels[r * side + c] = inside ? from + c * stride : zeros;
+        }
+      }
+    };
+    gather(x + task.channels.begin, in, p.in_channels, y - p.pad_top, left - p.pad_left, kSide);
+    input(pixels, task.channels.size(), v + i * v_row, count * v_row);
+
+    gather(grad_out + task.columns.begin, out, p.out_channels, y, left, m);
+    for (std::int64_t first = 0; first < task.columns.size(); first += kernels.nr) {
+      const std::int64_t columns = std::min<std::int64_t>(kernels.nr, task.columns.size() - first);
+      const std::int64_t width = columns > kernels.lanes ? kernels.nr : kernels.lanes;
+      spread(pixels, columns, width, dm + first * count + i * width, dm_floats(count));
+      for (std::int64_t j = 0; j < m * m; ++j) pixels[j] += pixels[j] == zeros ? 0 : kernels.nr;
+    }
+  }
+}
+
+void Gradient::run_task(const Task& task, const float* grad_out, const float* x, float* scratch,
+                        float* to) const {
+  float* du = scratch;
+  float* v = du + kPositions * v_row * block_columns;
+  float* dm = v + kPositions * pass_tiles * v_row;
+  float* zeros = dm + kPositions * pass_tiles * block_columns;
+  std::fill_n(zeros, std::max(v_row, block_columns), 0.0f);
+  const std::int64_t rows = task.channels.size(), columns = task.columns.size();
+  const std::int64_t du_position = v_row * block_columns;
+
+  Tile register_tiles[kBlockChannels];
+  const std::int64_t n_tiles = ceil_div(rows, kernels.mr);
+  for (std::int64_t i = 0; i < n_tiles; ++i) {
+    const Range r = split(rows, n_tiles, i);
+    const std::int64_t half = r.begin + (r.size() + 1) / 2;
+    register_tiles[i] = {
+        {r.begin, half}, {r.begin * block_columns, half * block_columns}, r.size()};
+  }
+
+  const std::int64_t passes = ceil_div(task.tiles.size(), pass_tiles);
+  for (std::int64_t s = 0; s < passes; ++s) {
+    Range pass = split(task.tiles.size(), passes, s);
+    pass = {task.tiles.begin + pass.begin, task.tiles.begin + pass.end};
+    const std::int64_t count = pass.size();
+    transform(task, pass, grad_out, x, zeros, v, dm);
+    const Run run = {0, count};
+    TileJob job = {};
+    job.tiles = register_tiles;
+    job.n_tiles = n_tiles;
+    job.runs = &run;
+    job.n_runs = 1;
+    job.a_row = 1;
+    job.a_step = v_row;
+    job.panel_stride = count * kernels.nr;
+    job.k_length = count;
+    job.n_end = columns;
+    job.c_row = block_columns;
+    job.alpha = 1;
+    job.beta = s == 0 ? 0.0f : 1.0f;
+    for (std::int64_t position = 0; position < kPositions; ++position) {
+      job.a = v + position * count * v_row;
+      job.b = dm + position * dm_floats(count);
+      job.c = du + position * du_position;
+      kernels.by_column(job);
+    }
+  }
+
+  const auto collect = winograd_gradient_kernels().collect[p.kernel_h == 3 ? 0 : 1];
+  for (std::int64_t c = 0; c < rows; ++c) {
+    collect(du + c * block_columns, du_position, round_up(columns, kernels.lanes),
+            to + (task.channels.begin + c) * ld + task.columns.begin, channels * ld);
+  }
+}
+
+void Gradient::run(const float* grad_out, const float* x, float* grad_weight) const {
+  const std::int64_t tasks = channel_blocks * output_blocks * chunks;
+  const std::int64_t size = taps() * channels * ld;  // of one chunk's gradient
+  const int threads = static_cast<int>(std::min<std::int64_t>(get_num_threads(), tasks));
+  const std::int64_t my_scratch = round_up(scratch_floats(), 1024) + 64;
+  Scratch scratch(threads * my_scratch);
+  Scratch sums(chunks * size);
+  for (std::int64_t g = 0; g < p.groups; ++g) {
+    parallel_team(threads, [&](int member) {
+      const Range mine = split(tasks, threads, member);
+      for (std::int64_t i = mine.begin; i < mine.end; ++i) {
+        run_task(task_at(i), grad_out + g * outputs, x + g * channels,
+                 scratch.data() + member * my_scratch, sums.data() + i % chunks * size);
+      }
+    });
+    float* total = sums.data();
+    if (chunks > 1) {
+      parallel_for(size, 4096, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t s = 1; s < chunks; ++s) {
+          const float* more = total + s * size;
+          for (std::int64_t i = begin; i < end; ++i) total[i] += more[i];
+        }
+      });
+    }
+    float* to = grad_weight + g * outputs * channels * taps();
+    const std::int64_t block = kernels.lanes;
+    parallel_for(ceil_div(outputs, block), ceil_div(2048, channels * taps()),
+                 [&](std::int64_t begin, std::int64_t end) {
+                   begin *= block;
+                   end = std::min(end * block, outputs);
+                   kernels.unpack_taps(total + begin, ld, channels, taps(), end - begin,
+                                       to + begin * channels * taps());
+                 });
+  }
+}
+
+}  // namespace
+
+bool winograd_gradient_pays(const Conv2dParams& p, std::int64_t batch, PictureSize in) {
+  const bool supported = p.kernel_h == 3 ? Winograd::supports(p, 4) : Winograd::supports(p, 2);
+  if (!supported || p.in_channels / p.groups < kMinChannels) return false;
+  const Gradient gradient(p, batch, in);
+  return gradient.cycles() < gradient.direct_cycles();
+}
+
+void winograd_backward_weight(const Conv2dParams& p, std::int64_t batch, PictureSize in,
+                              const float* grad_out, const float* x, float* grad_weight) {
+  Gradient(p, batch, in).run(grad_out, x, grad_weight);
+}
+
+}  // namespace fastconv

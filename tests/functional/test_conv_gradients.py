@@ -1,0 +1,113 @@
+"""Gradients of convolutions by Winograd's algorithms against the twin in float64."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastconv import functional as F
+from fastconv import reference
+from fastconv.autograd import ops, tensor, use_conv_algorithm
+from threads import assert_same_bits
+
+pytestmark = pytest.mark.usefixtures("every_isa")
+
+# N, C, H, W, O, kernel, padding, groups: tiles that the picture cuts, blocks of channels that are
+# not full, several passes and chunks of tiles, uneven padding.
+CASES = [
+    (1, 16, 8, 8, 16, 3, 1, 1),
+    (2, 17, 9, 11, 33, 3, 1, 1),
+    (3, 70, 7, 7, 130, 3, 1, 1),
+    (2, 64, 30, 26, 48, 3, 0, 1),
+    (2, 40, 13, 12, 40, 3, 2, 2),
+    (2, 16, 9, 9, 20, 3, ((2, 0), (1, 2)), 1),
+    (2, 32, 13, 12, 24, 5, 2, 1),
+    (1, 48, 9, 7, 70, 5, ((2, 1), (0, 3)), 1),
+    (4, 32, 14, 14, 64, 5, 2, 2),
+    (9, 32, 40, 40, 32, 3, 1, 1),
+]
+
+
+def arrays(n: int, c: int, h: int, w: int, o: int, kernel: int, padding: Any, groups: int) -> Any:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((n, c, h, w)).astype(np.float32)
+    weight = rng.standard_normal((o, c // groups, kernel, kernel)).astype(np.float32)
+    shape = F.conv2d(x, weight, None, 1, padding, 1, groups).shape
+    return x, weight, rng.standard_normal(shape).astype(np.float32), (1, padding, 1, groups)
+
+
+def error(y: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.abs(y - expected).max() / np.abs(expected).max())
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_against_the_twin(case: Any, thread_counts: int) -> None:
+    x, weight, grad, window = arrays(*case)
+    exact = [a.astype(np.float64) for a in (x, weight, grad)]
+    expected = reference.conv2d_backward_weight(exact[2], exact[0], weight.shape, *window)
+    y = F.conv2d_backward_weight(grad, x, weight.shape, *window, algorithm="fastest")
+    assert error(y, expected) < 1e-5
+    expected = reference.conv2d_backward_input(exact[2], exact[1], x.shape, *window)
+    y = F.conv2d_backward_input(grad, weight, x.shape, *window, algorithm="fastest")
+    assert error(y, expected) < 1e-5
+    expected = reference.conv2d(exact[0], exact[1], None, *window)
+    assert error(F.conv2d(x, weight, None, *window, algorithm="fastest"), expected) < 1e-5
+
+
+def test_large_layers_are_not_computed_directly() -> None:
+    x, weight, grad, window = arrays(8, 64, 28, 28, 64, 3, 1, 1)
+    direct = F.conv2d_backward_weight(grad, x, weight.shape, *window)
+    fastest = F.conv2d_backward_weight(grad, x, weight.shape, *window, algorithm="fastest")
+    assert not np.array_equal(direct, fastest)  # other roundings
+    assert error(fastest, direct) < 1e-5
+    direct = F.conv2d_backward_input(grad, weight, x.shape, *window)
+    fastest = F.conv2d_backward_input(grad, weight, x.shape, *window, algorithm="fastest")
+    assert not np.array_equal(direct, fastest)
+    assert error(fastest, direct) < 1e-5
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_what_winograd_cannot_is_direct(stride: int) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((2, 32, 12, 12)).astype(np.float32)
+    kernel = 1 if stride == 1 else 3
+    weight = rng.standard_normal((32, 32, kernel, kernel)).astype(np.float32)
+    grad = F.conv2d(x, weight, None, stride)
+    for function, args in [
+        (F.conv2d_backward_weight, (grad, x, weight.shape, stride)),
+        (F.conv2d_backward_input, (grad, weight, x.shape, stride)),
+    ]:
+        np.testing.assert_array_equal(function(*args, algorithm="fastest"), function(*args))
+
+
+def test_same_bits_at_any_thread_count() -> None:
+    x, weight, grad, window = arrays(6, 70, 20, 20, 100, 3, 1, 1)
+    assert_same_bits(
+        lambda: (
+            F.conv2d_backward_weight(grad, x, weight.shape, *window, algorithm="fastest"),
+            F.conv2d_backward_input(grad, weight, x.shape, *window, algorithm="fastest"),
+            F.conv2d(x, weight, None, *window, algorithm="fastest"),
+        )
+    )
+
+
+def test_the_tape_computes_as_it_is_told() -> None:
+    x, weight, grad, window = arrays(8, 64, 28, 28, 64, 3, 1, 1)
+    results = {}
+    for algorithm in ("direct", "fastest"):
+        w = tensor(weight.copy(), requires_grad=True)
+        with use_conv_algorithm(algorithm):
+            y = ops.conv2d(tensor(x), w, None, *window)
+        y.backward(grad)
+        assert w.grad is not None
+        expected = F.conv2d_backward_weight(grad, x, weight.shape, *window, algorithm=algorithm)
+        np.testing.assert_array_equal(w.grad, expected)
+        results[algorithm] = w.grad
+    assert not np.array_equal(results["direct"], results["fastest"])
+    with (
+        pytest.raises(ValueError, match=r"use_conv_algorithm: .*\(algorithm='fft'\)"),
+        use_conv_algorithm("fft"),
+    ):
+        pass
