@@ -43,7 +43,7 @@ void for_pieces(const char* operation, std::int64_t count, const StepArrays* arr
 
 void sgd_step(const Sgd& options, std::int64_t count, const StepArrays* arrays) {
   for (std::int64_t k = 0; k < count; ++k) {
-    if (arrays[k].mean == nullptr && options.momentum != 0) {
+    if (options.momentum != 0 && arrays[k].mean == nullptr && arrays[k].size > 0) {
       throw Error("sgd_step: momentum needs velocities (momentum=" +
                   std::to_string(options.momentum) + ")");
     }
