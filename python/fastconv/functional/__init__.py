@@ -57,6 +57,7 @@ from fastconv.functional.norm import (
     local_response_norm,
     local_response_norm_backward,
 )
+from fastconv.functional.optim import adam_step, average_step, sgd_step, sum_of_squares
 from fastconv.functional.pool import (
     adaptive_avg_pool2d,
     adaptive_avg_pool2d_backward,
@@ -70,9 +71,11 @@ from fastconv.functional.pool import (
 __all__ = [
     "PackedConv2d",
     "PackedLinear",
+    "adam_step",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool2d_backward",
     "add",
+    "average_step",
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm",
@@ -111,10 +114,12 @@ __all__ = [
     "prelu_backward",
     "relu",
     "relu_backward",
+    "sgd_step",
     "sigmoid",
     "sigmoid_backward",
     "softmax",
     "softmax_backward",
+    "sum_of_squares",
     "tanh",
     "tanh_backward",
     "to_channels_last",

@@ -11,7 +11,7 @@ from __future__ import annotations
 from .evaluate import evaluate, inference, predict
 from .fit import fit
 from .history import History
-from .schedule import Schedule, constant, cosine, one_cycle
+from .schedule import Schedule, constant, cosine, one_cycle, step, warm_up
 
 __all__ = [
     "History",
@@ -23,4 +23,6 @@ __all__ = [
     "inference",
     "one_cycle",
     "predict",
+    "step",
+    "warm_up",
 ]
