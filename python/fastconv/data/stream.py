@@ -30,7 +30,8 @@ class Loader:
         self.batch_size = batch_size
         self.labels = dataset[1]
         self._shuffle = shuffle
-        self._seed = seed
+        self.seed = seed
+        self.transform = transform
 
     def __len__(self) -> int:
         return -(-len(self.labels) // self.batch_size)
@@ -38,8 +39,12 @@ class Loader:
     def epoch(self, number: int = 0, start: int = 0) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
         order = np.arange(len(self.labels))
         if self._shuffle:
-            sequence = np.random.SeedSequence(self._seed, spawn_key=(0, number))
+            sequence = np.random.SeedSequence(self.seed, spawn_key=(0, number))
             order = np.random.default_rng(sequence).permutation(order)
         for step in range(start, len(self)):
             part = order[step * self.batch_size : (step + 1) * self.batch_size]
-            yield self.dataset[0][part], self.labels[part]
+            x = self.dataset[0][part]
+            if self.transform is not None:
+                sequence = np.random.SeedSequence(self.seed, spawn_key=(number, step))
+                x = self.transform(x, np.random.default_rng(sequence))
+            yield x, self.labels[part]

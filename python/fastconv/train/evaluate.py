@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 from ..autograd import no_grad, tensor
 from ..nn import Module
 
-__all__ = ["Batches", "Data", "accuracy", "check_data", "evaluate", "inference", "predict"]
+__all__ = [
+    "Batches",
+    "Data",
+    "accuracy",
+    "check_data",
+    "evaluate",
+    "inference",
+    "predict",
+    "running",
+]
 
 Data = tuple[NDArray[Any], NDArray[Any]]
 
@@ -39,6 +48,16 @@ def inference(net: Module) -> Iterator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+@contextmanager
+def running(batches: Iterator[Data]) -> Iterator[Iterator[Data]]:
+    """Inside, go through `batches`; afterwards what prepares further ones has ended."""
+    try:
+        yield batches
+    finally:
+        if isinstance(batches, Generator):
+            batches.close()
 
 
 def predict(net: Module, images: NDArray[Any], batch_size: int = 256) -> NDArray[np.int64]:
@@ -74,8 +93,9 @@ def accuracy(
 ) -> float | None:
     """Do the work of `evaluate`; None if `stopped()` became true between two batches."""
     right = count = 0
-    with inference(net):
-        for images, labels in data.epoch() if isinstance(data, Batches) else _cut(data, batch_size):
+    batches = data.epoch() if isinstance(data, Batches) else _cut(data, batch_size)
+    with inference(net), running(batches):
+        for images, labels in batches:
             right += int((predict(net, images, batch_size) == labels).sum())
             count += len(labels)
             if stopped():

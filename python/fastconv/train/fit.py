@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..autograd import ops
 from ..data import Loader
@@ -19,7 +22,7 @@ from .checkpoint import Checkpoint, load_checkpoint
 from .evaluate import Batches, Data, check_data
 from .history import History
 from .interrupt import Interrupt
-from .loop import Augment, Loop, Loss
+from .loop import Loop, Loss
 from .progress import Progress
 from .saver import Saver
 from .schedule import Schedule, one_cycle
@@ -27,6 +30,8 @@ from .settings import check_settings, collect_settings
 from .state import State
 
 __all__ = ["fit"]
+
+Augment = Callable[[NDArray[Any], np.random.Generator], NDArray[Any]]
 
 _BATCH_SIZE = 64
 _LR, _MOMENTUM, _WEIGHT_DECAY = 0.1, 0.9, 5e-4
@@ -62,7 +67,8 @@ def fit(
         train: pictures (N, C, H, W) and their labels (N,), or a `data.Loader`.
         val: the same, to measure accuracy on after each epoch. Default None: not measured.
         epochs: passes over `train` (8).
-        batch_size: pictures in a step (64); a loader has its own, so not to be given with one.
+        batch_size: pictures in a step (64). A loader has a batch size, a transform and a seed of
+            its own: then `batch_size`, `augment` and `seed` must not be given.
         lr, momentum, weight_decay: of stochastic gradient descent, as in `optim.SGD` (0.1, 0.9,
             5e-4); not to be given with an `optimizer`. `schedule(done)` gives the share of each
             group's rate to use, where `done` runs from 0 to 1 over the training (`one_cycle`).
@@ -98,9 +104,7 @@ def fit(
         None if checkpoint is None else Path(checkpoint), checkpoint_steps, checkpoint_seconds
     )
     saved = _saved(saver.path, resume)
-    if seed is None:
-        seed = int(generator().integers(2**63)) if saved is None else saved.settings.get("seed", 0)
-    loader = _loader(train, batch_size, seed)
+    loader = _loader(train, batch_size, augment, seed, saved)
     state = State(
         net,
         optimizer,
@@ -110,8 +114,7 @@ def fit(
         validation=val is not None,
         ema=ema,
         settings=collect_settings(
-            loader, optimizer, seed, ema, schedule=schedule, augment=augment, loss=loss,
-            clip_grad_norm=clip_grad_norm,
+            loader, optimizer, ema, schedule=schedule, loss=loss, clip_grad_norm=clip_grad_norm,
         ),
     )  # fmt: skip
     if saved is not None:
@@ -122,10 +125,8 @@ def fit(
         loader,
         val,
         schedule=schedule,
-        augment=augment,
         loss=loss,
         clip_grad_norm=clip_grad_norm,
-        seed=seed,
         callbacks=callbacks,
         saver=saver,
     )
@@ -164,11 +165,24 @@ def _optimizer(net: Module, optimizer: Optimizer | None, **wanted: float | None)
     return optimizer
 
 
-def _loader(train: Data | Batches, batch_size: int | None, seed: int) -> Batches:
+def _loader(
+    train: Data | Batches,
+    batch_size: int | None,
+    augment: Augment | None,
+    seed: int | None,
+    saved: Checkpoint | None,
+) -> Batches:
     if not isinstance(train, Batches):
-        return Loader(train, batch_size or _BATCH_SIZE, shuffle=True, seed=seed)
-    if batch_size is not None:
-        raise ValueError(f"fit: a loader has a batch size of its own (batch_size={batch_size})")
+        if seed is None:
+            drawn = None if saved is None else saved.settings.get("seed")
+            seed = int(generator().integers(2**63)) if drawn is None else drawn
+        return Loader(train, batch_size or _BATCH_SIZE, shuffle=True, transform=augment, seed=seed)
+    given = {"batch_size": batch_size, "augment": augment, "seed": seed}
+    text = ", ".join(f"{name}={value}" for name, value in given.items() if value is not None)
+    if text:
+        raise ValueError(
+            f"fit: a loader has a batch size, a transform and a seed of its own ({text})"
+        )
     return train
 
 
