@@ -14,7 +14,7 @@ from .evaluate import evaluate, inference, predict
 from .fit import fit
 from .history import History
 from .logs import CSVLog, JSONLog
-from .schedule import Schedule, constant, cosine, one_cycle
+from .schedule import Schedule, constant, cosine, one_cycle, step, warm_up
 from .state import State
 from .tensorboard import TensorBoardLog
 
@@ -38,4 +38,6 @@ __all__ = [
     "one_cycle",
     "predict",
     "save_checkpoint",
+    "step",
+    "warm_up",
 ]
