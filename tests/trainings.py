@@ -24,14 +24,14 @@ def digits(count: int) -> Digits:
     return Digits(images[:count], labels[:count])
 
 
-def small_net(seed: int = 0) -> nn.Sequential:
+def small_net(seed: int = 0, channels: int = 8) -> nn.Sequential:
     fastconv.random.manual_seed(seed)
     return nn.Sequential(
-        nn.Conv2d(1, 8, 5, stride=2),
+        nn.Conv2d(1, channels, 5, stride=2),
         nn.ReLU(),
         nn.MaxPool2d(2),
         nn.Flatten(),
-        nn.Linear(8 * 6 * 6, 10),
+        nn.Linear(channels * 6 * 6, 10),
     )
 
 

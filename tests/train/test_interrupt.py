@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import signal
 import sys
 import threading
@@ -81,8 +82,7 @@ def test_the_second_interrupts() -> None:
 
 def test_in_validation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("safetensors")
-    from fastconv.train import evaluate
-
+    evaluate: Any = importlib.import_module("fastconv.train.evaluate")
     path, calls, real = tmp_path / "run.safetensors", [], evaluate.predict
 
     def predict(*arguments: Any) -> Any:

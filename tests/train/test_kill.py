@@ -71,5 +71,5 @@ def test_killed_many_times(tmp_path: Path) -> None:
     for name, array in expected.weights.items():
         assert array.tobytes() == last.weights[name].tobytes()
     names = (path.with_name(f"{base.name}.jsonl") for base in (path, untouched))
-    first, second = ([line.split('"loss"')[0] for line in open(name)] for name in names)
+    first, second = ([line.split('"loss"')[0] for line in name.open()] for name in names)
     assert first == second

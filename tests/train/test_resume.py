@@ -30,6 +30,8 @@ pytest.importorskip("safetensors")
 
 OPTIMIZERS: dict[str, Callable[[nn.Module], Any]] = {
     "SGD": lambda net: optim.SGD(net.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-3),
+    "Adam": lambda net: optim.Adam(net.parameters(), lr=2e-3),
+    "AdamW": lambda net: optim.AdamW(optim.decay_groups(net, 0.1), lr=2e-3, betas=(0.8, 0.99)),
 }
 STEPS = 5  # of an epoch
 
@@ -57,10 +59,19 @@ def test_bit_for_bit(
     def run(seed: int, *callbacks: Any, **options: Any) -> tuple[nn.Module, Any]:
         net = build(seed)
         history = fit(
-            net, train, val, epochs=3, batch_size=16, optimizer=OPTIMIZERS[name](net),
-            augment=random_shift, clip_grad_norm=2.0, callbacks=callbacks, progress=False,
+            net,
+            train,
+            val,
+            epochs=3,
+            batch_size=16,
+            optimizer=OPTIMIZERS[name](net),
+            ema=optim.EMA(net, 0.9) if name == "AdamW" else None,
+            augment=random_shift,
+            clip_grad_norm=2.0,
+            callbacks=callbacks,
+            progress=False,
             **options,
-        )  # fmt: skip
+        )
         return net, history
 
     with use_backend(backend):
@@ -73,7 +84,8 @@ def test_bit_for_bit(
             assert (history.interrupted, history.steps) == (True, step)
         net, history = run(99, checkpoint=path, resume=True)
         np.testing.assert_array_equal(fastconv.random.generator().random(4), after)
-        assert evaluate(net, val) == expected.accuracy[-1]
+        if name != "AdamW":  # there it is the average's
+            assert evaluate(net, val) == expected.accuracy[-1]
     assert not history.interrupted
     assert len(history.images_per_second) == 3
     same_history(history, expected)
@@ -118,7 +130,7 @@ def resume(path: Path, net: nn.Module | None = None, **options: Any) -> Any:
         ({"loss": ops.mean}, r"loss=mean but saved=cross_entropy"),
         ({"augment": random_shift}, r"transform=random_shift but saved=None"),
         ({"epochs": 1}, r"epochs must not be below those begun before .*epochs=1, begun=2"),
-        ({"net": full_net(5)}, r"load_checkpoint: the network must have the names"),
+        ({"net": small_net(5, channels=9)}, r"load_checkpoint: the network must have the shapes"),
     ],
 )
 def test_other_settings_are_refused(interrupted: Path, options: dict[str, Any], rule: str) -> None:

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..autograd import ops
-from ..data import Loader
+from ..data import Dataset, Loader
 from ..nn import Module
-from ..optim import SGD, Optimizer
+from ..optim import EMA, SGD, Optimizer
 from ..random import generator
 from .callbacks import Callback
 from .checkpoint import Checkpoint, load_checkpoint
-from .evaluate import Batches, Data, check_data
+from .evaluate import Batches, Data, check_data, cut
 from .history import History
 from .interrupt import Interrupt
 from .loop import Loop, Loss
@@ -34,13 +34,14 @@ __all__ = ["fit"]
 Augment = Callable[[NDArray[Any], np.random.Generator], NDArray[Any]]
 
 _BATCH_SIZE = 64
+_VALIDATION_BATCH = 256
 _LR, _MOMENTUM, _WEIGHT_DECAY = 0.1, 0.9, 5e-4
 
 
 def fit(
     net: Module,
-    train: Data | Batches,
-    val: Data | Batches | None = None,
+    train: Data | Dataset | Batches,
+    val: Data | Dataset | Batches | None = None,
     epochs: int = 8,
     batch_size: int | None = None,
     lr: float | None = None,
@@ -52,7 +53,7 @@ def fit(
     augment: Augment | None = None,
     loss: Loss = ops.cross_entropy,
     clip_grad_norm: float | None = None,
-    ema: Any = None,
+    ema: EMA | None = None,
     callbacks: Sequence[Callback] = (),
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_steps: int | None = None,
@@ -64,7 +65,8 @@ def fit(
     """Train `net` in place and return its `History`.
 
     Args:
-        train: pictures (N, C, H, W) and their labels (N,), or a `data.Loader`.
+        train: pictures (N, C, H, W), float32 or uint8, and their labels (N,); a dataset, such as
+            `data.cifar10(path)`; or a `data.Loader`.
         val: the same, to measure accuracy on after each epoch. Default None: not measured.
         epochs: passes over `train` (8).
         batch_size: pictures in a step (64). A loader has a batch size, a transform and a seed of
@@ -100,6 +102,10 @@ def fit(
         check_data("fit", data)
     _check_numbers(epochs, batch_size, clip_grad_norm, seed)
     optimizer = _optimizer(net, optimizer, lr=lr, momentum=momentum, weight_decay=weight_decay)
+    if ema is not None and ema.net is not net:
+        raise ValueError(
+            "fit: ema must be the average of the network that learns (ema.net=another)"
+        )
     saver = Saver(
         None if checkpoint is None else Path(checkpoint), checkpoint_steps, checkpoint_seconds
     )
@@ -123,7 +129,7 @@ def fit(
     loop = Loop(
         state,
         loader,
-        val,
+        None if val is None else cut(val, _VALIDATION_BATCH),
         schedule=schedule,
         loss=loss,
         clip_grad_norm=clip_grad_norm,
@@ -166,7 +172,7 @@ def _optimizer(net: Module, optimizer: Optimizer | None, **wanted: float | None)
 
 
 def _loader(
-    train: Data | Batches,
+    train: Data | Dataset | Batches,
     batch_size: int | None,
     augment: Augment | None,
     seed: int | None,

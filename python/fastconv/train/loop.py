@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 from numpy.typing import NDArray
 
 from ..autograd import Tensor, tensor
-from ._stand_in import clip_grad_norm_, scale_lr
+from ..optim import clip_grad_norm_
 from .callbacks import Callback
-from .evaluate import Batches, Data, accuracy, running
+from .evaluate import Batches, accuracy, running
 from .interrupt import Interrupt
 from .progress import Progress
 from .saver import Saver
@@ -32,7 +32,7 @@ class Loop:
         self,
         state: State,
         train: Batches,
-        val: Data | Batches | None,
+        val: Batches | None,
         *,
         schedule: Schedule,
         loss: Loss,
@@ -92,7 +92,7 @@ class Loop:
         done = (state.epoch * state.steps_per_epoch + state.step) / (
             state.epochs * state.steps_per_epoch
         )
-        scale_lr(state.optimizer, self._schedule(done))
+        state.optimizer.scale_lr(self._schedule(done))
         rate = float(state.optimizer.param_groups[0]["lr"])
         output = state.net(tensor(images))
         error = self._loss(output, labels)
@@ -137,8 +137,11 @@ class Loop:
         self._saver.save(state)
         return True
 
-    def _validate(self, val: Data | Batches) -> float | None:
-        return accuracy(self._state.net, val, stopped=lambda: self._interrupt.requested)
+    def _validate(self, val: Batches) -> float | None:
+        """Measure accuracy, the average's if there is one; None if interrupted."""
+        net, ema = self._state.net, self._state.ema
+        with nullcontext() if ema is None else ema.applied():
+            return accuracy(net, val, stopped=lambda: self._interrupt.requested)
 
     def _tick(self) -> None:
         self._state.history.seconds = time.perf_counter() - self._start

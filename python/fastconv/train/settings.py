@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..optim import Optimizer
+from ..optim import EMA, Optimizer
 from .checkpoint import Checkpoint
 from .evaluate import Batches
 from .state import State
@@ -16,7 +16,7 @@ _LOADER = ("batch_size", "shuffle", "transform", "seed", "drop_last")
 
 
 def collect_settings(
-    loader: Batches, optimizer: Optimizer, ema: Any, **options: Any
+    loader: Batches, optimizer: Optimizer, ema: EMA | None, **options: Any
 ) -> dict[str, Any]:
     """Return the settings as JSON has them; functions count by their names."""
     settings = {
