@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from .evaluate import evaluate, inference, predict
+from .features import cached, split
 from .fit import fit
 from .history import History
 from .schedule import Schedule, constant, cosine, one_cycle
@@ -16,6 +17,7 @@ from .schedule import Schedule, constant, cosine, one_cycle
 __all__ = [
     "History",
     "Schedule",
+    "cached",
     "constant",
     "cosine",
     "evaluate",
@@ -23,4 +25,5 @@ __all__ = [
     "inference",
     "one_cycle",
     "predict",
+    "split",
 ]
