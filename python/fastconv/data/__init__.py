@@ -6,5 +6,6 @@ from ._mnist import Digits, mnist
 from .augment import random_shift
 from .idx import read_idx, write_idx
 from .loader import batches
+from .stream import Loader
 
-__all__ = ["Digits", "batches", "mnist", "random_shift", "read_idx", "write_idx"]
+__all__ = ["Digits", "Loader", "batches", "mnist", "random_shift", "read_idx", "write_idx"]

@@ -21,7 +21,8 @@ _COLUMNS = 8
 
 
 def training_curve(history: History, path: str | os.PathLike[str] | None = None) -> Figure:
-    """Draw the loss of every step and the accuracy after every epoch. Saved to `path` if given.
+    """Draw loss and learning rate of every step, and the accuracy after every epoch. Saved to
+    `path` if given.
 
     Raises ValueError if no step was taken.
     """
@@ -54,7 +55,10 @@ def draw_training_curve(canvas: Any, history: History) -> None:
     """Draw `training_curve` into a figure or a part of one."""
     if not history.steps:
         raise ValueError(f"training_curve: the history must have steps (steps={history.steps})")
-    heading(canvas, "Training", f"{history.steps:,} steps, {history.seconds:.1f} s")
+    note = f"{history.steps:,} steps, {history.seconds:.1f} s"
+    if history.images_per_second:
+        note += f", {np.median(history.images_per_second):,.0f} images/s"
+    heading(canvas, "Training", note)
     loss_axes, accuracy_axes = canvas.subplots(1, 2)
     canvas.subplots_adjust(left=0.1, right=0.97, bottom=0.16, top=0.8, wspace=0.3)
     loss = np.array(history.loss)
@@ -72,6 +76,7 @@ def draw_training_curve(canvas: Any, history: History) -> None:
         loss_axes.set_yscale("log")
         # Single steps of almost no loss would squeeze all the others into the top.
         loss_axes.set_ylim(max(loss.min(), np.percentile(loss, 5) / 3), loss.max() * 1.3)
+    _draw_rate(loss_axes, done, np.array(history.lr))
     _label(loss_axes, "loss", epochs)
 
     lines = [("training", history.train_accuracy, SECOND), ("validation", history.accuracy, ACCENT)]
@@ -113,6 +118,25 @@ def draw_errors(
         show(axes, as_drawn(images[one]), "gray_r", 0, 1)
         text = f"{labels[one]} \N{RIGHTWARDS ARROW} {predictions[one]}"
         axes.set_xlabel(text, size=8, color=SECOND, labelpad=2)
+
+
+def _draw_rate(axes: Any, done: NDArray[Any], rate: NDArray[Any]) -> None:
+    """Draw the learning rate behind a curve, from the bottom (0) to two thirds of the height."""
+    highest = rate.max(initial=0.0)
+    if highest > 0:
+        height = axes.get_xaxis_transform()  # across: epochs; up: shares of the height
+        label = f"learning rate, up to {highest:.3g}"
+        axes.plot(
+            done,
+            rate / highest * (2 / 3),
+            transform=height,
+            color=SECOND,
+            linewidth=0.9,
+            linestyle=(0, (4, 3)),
+            label=label,
+            zorder=1,
+        )
+        axes.legend(loc="upper right", frameon=False, fontsize=8, labelcolor=DIM)
 
 
 def _wrong(

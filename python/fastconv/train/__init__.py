@@ -1,4 +1,4 @@
-"""Training: the loop, its learning-rate schedules, its record, and counting right answers.
+"""Training: the loop, its schedules, callbacks and checkpoints, and counting right answers.
 
 >>> from fastconv import data, models, train
 >>> net = models.lenet5()
@@ -8,22 +8,37 @@
 
 from __future__ import annotations
 
+from .callbacks import Callback, CheckpointBest, EarlyStopping
+from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .evaluate import evaluate, inference, predict
 from .features import cached, split
 from .fit import fit
 from .history import History
+from .logs import CSVLog, JSONLog
 from .schedule import Schedule, constant, cosine, one_cycle
+from .state import State
+from .tensorboard import TensorBoardLog
 
 __all__ = [
+    "CSVLog",
+    "Callback",
+    "Checkpoint",
+    "CheckpointBest",
+    "EarlyStopping",
     "History",
+    "JSONLog",
     "Schedule",
+    "State",
+    "TensorBoardLog",
     "cached",
     "constant",
     "cosine",
     "evaluate",
     "fit",
     "inference",
+    "load_checkpoint",
     "one_cycle",
     "predict",
+    "save_checkpoint",
     "split",
 ]

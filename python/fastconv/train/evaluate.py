@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,20 @@ from numpy.typing import NDArray
 from ..autograd import no_grad, tensor
 from ..nn import Module
 
-__all__ = ["Data", "check_data", "evaluate", "inference", "predict"]
+__all__ = ["Batches", "Data", "accuracy", "check_data", "evaluate", "inference", "predict"]
 
 Data = tuple[NDArray[Any], NDArray[Any]]
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """What yields an epoch's batches from any step on, such as `fastconv.data.Loader`."""
+
+    def __len__(self) -> int:
+        """The number of batches of an epoch."""
+
+    def epoch(self, number: int = 0, start: int = 0) -> Iterator[Data]:
+        """Yield (images, labels) of epoch `number` from batch `start` on."""
 
 
 @contextmanager
@@ -42,21 +53,53 @@ def predict(net: Module, images: NDArray[Any], batch_size: int = 256) -> NDArray
     return answers
 
 
-def evaluate(net: Module, data: Data, batch_size: int = 256) -> float:
-    """Return the share, from 0 to 1, of `data` = (images, labels) that `net` classifies rightly.
+def evaluate(net: Module, data: Data | Batches, batch_size: int = 256) -> float:
+    """Return the share, from 0 to 1, of `data` that `net` classifies rightly.
 
-    Raises ValueError if there are no pictures, or not one label for each.
+    `data` is a pair (images (N, C, H, W), labels (N,)), run `batch_size` (256) at a time, or a
+    `data.Loader`, which has batches of its own. Raises ValueError if there are no pictures, or not
+    one label for each.
     """
     check_data("evaluate", data)
-    images, labels = data
-    return float((predict(net, images, batch_size) == labels).mean())
+    share = accuracy(net, data, batch_size)
+    assert share is not None  # nothing stopped it
+    return share
 
 
-def check_data(op: str, data: Data) -> None:
+def accuracy(
+    net: Module,
+    data: Data | Batches,
+    batch_size: int = 256,
+    stopped: Callable[[], bool] = lambda: False,
+) -> float | None:
+    """Do the work of `evaluate`; None if `stopped()` became true between two batches."""
+    right = count = 0
+    with inference(net):
+        for images, labels in data.epoch() if isinstance(data, Batches) else _cut(data, batch_size):
+            right += int((predict(net, images, batch_size) == labels).sum())
+            count += len(labels)
+            if stopped():
+                return None
+    if not count:
+        raise ValueError(f"evaluate: the loader must yield pictures (images={count})")
+    return right / count
+
+
+def check_data(op: str, data: Data | Batches) -> None:
     """Raise ValueError, in the name of `op`, unless there are pictures and a label for each."""
+    if isinstance(data, Batches):
+        if not len(data):
+            raise ValueError(f"{op}: the loader must have batches (batches=0)")
+        return
     images, labels = data
     if len(images) != len(labels) or not len(images):
         raise ValueError(
             f"{op}: there must be pictures, and one label for each "
             f"(images={len(images)}, labels={len(labels)})"
         )
+
+
+def _cut(data: Data, batch_size: int) -> Iterator[Data]:
+    images, labels = data
+    for start in range(0, len(images), batch_size):
+        yield images[start : start + batch_size], labels[start : start + batch_size]

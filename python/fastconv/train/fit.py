@@ -1,114 +1,190 @@
-"""The training loop."""
+"""`fit`: train a network, from the first step or from where a checkpoint stands."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ..autograd import Tensor, ops, tensor
-from ..data import batches
+from ..autograd import ops
+from ..data import Loader
 from ..nn import Module
-from ..optim import SGD
+from ..optim import SGD, Optimizer
 from ..random import generator
-from .evaluate import Data, check_data, evaluate
+from .callbacks import Callback
+from .checkpoint import Checkpoint, load_checkpoint
+from .evaluate import Batches, Data, check_data
 from .history import History
+from .interrupt import Interrupt
+from .loop import Augment, Loop, Loss
 from .progress import Progress
+from .saver import Saver
 from .schedule import Schedule, one_cycle
+from .settings import check_settings, collect_settings
+from .state import State
 
 __all__ = ["fit"]
 
-Augment = Callable[[NDArray[Any], np.random.Generator], NDArray[Any]]
-Loss = Callable[[Any, NDArray[Any]], Tensor]
+_BATCH_SIZE = 64
+_LR, _MOMENTUM, _WEIGHT_DECAY = 0.1, 0.9, 5e-4
 
 
 def fit(
     net: Module,
-    train: Data,
-    val: Data | None = None,
+    train: Data | Batches,
+    val: Data | Batches | None = None,
     epochs: int = 8,
-    batch_size: int = 64,
-    lr: float = 0.1,
+    batch_size: int | None = None,
+    lr: float | None = None,
     *,
-    momentum: float = 0.9,
-    weight_decay: float = 5e-4,
+    optimizer: Optimizer | None = None,
+    momentum: float | None = None,
+    weight_decay: float | None = None,
     schedule: Schedule = one_cycle,
     augment: Augment | None = None,
     loss: Loss = ops.cross_entropy,
+    clip_grad_norm: float | None = None,
+    ema: Any = None,
+    callbacks: Sequence[Callback] = (),
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_steps: int | None = None,
+    checkpoint_seconds: float | None = None,
+    resume: bool = False,
     seed: int | None = None,
     progress: bool = True,
 ) -> History:
-    """Train `net` in place by stochastic gradient descent and return its `History`.
+    """Train `net` in place and return its `History`.
 
     Args:
-        train: pictures (N, C, H, W) and their labels (N,).
+        train: pictures (N, C, H, W) and their labels (N,), or a `data.Loader`.
         val: the same, to measure accuracy on after each epoch. Default None: not measured.
-        epochs: passes over `train` (8); batch_size: pictures in a step (64).
-        lr: the highest learning rate (0.1); `schedule(done)` gives the share of it to use, where
-            `done` runs from 0 to 1 over the training (`one_cycle`).
-        momentum, weight_decay: as in `optim.SGD` (0.9, 5e-4).
+        epochs: passes over `train` (8).
+        batch_size: pictures in a step (64); a loader has its own, so not to be given with one.
+        lr, momentum, weight_decay: of stochastic gradient descent, as in `optim.SGD` (0.1, 0.9,
+            5e-4); not to be given with an `optimizer`. `schedule(done)` gives the share of each
+            group's rate to use, where `done` runs from 0 to 1 over the training (`one_cycle`).
+        optimizer: of the parameters of `net`; None (default) makes an `optim.SGD`.
         augment: called as `augment(images, rng)` on each batch, such as `data.random_shift`.
         loss: called as `loss(net(images), labels)` (cross-entropy of logits).
-        seed: of shuffling and augmentation; None draws from `fastconv.random`.
+        clip_grad_norm: scale gradients down where their norm, over all, is larger. Default None.
+        ema: an `optim.EMA` of `net`, updated after each step; accuracy is then the average's.
+        callbacks: see `Callback`.
+        checkpoint: file to keep a checkpoint in, written after each epoch, at the end, and also
+            every `checkpoint_steps` steps or `checkpoint_seconds` seconds. Needs the extra `train`.
+        resume: go on from `checkpoint`, bit for bit as if there had been no break; from the first
+            step if the file does not exist. The settings must be those of the beginning, except
+            `epochs`: another number bends the schedule from here on.
+        seed: of shuffling and augmentation; None draws from `fastconv.random`, or, resuming, takes
+            the one that was drawn.
         progress: show a bar on a terminal, and a line for each epoch elsewhere.
 
-    The network is left in training mode. Raises ValueError if `train` or `val` is empty or lacks
-    labels, or if `epochs` or `batch_size` is below 1; FloatingPointError when the loss is no
+    The network is left in training mode. The first Ctrl-C lets the step under way finish, writes
+    the checkpoint, says so on standard error, and returns with `history.interrupted` set; a second
+    one raises KeyboardInterrupt at once. (In other threads than the main one, and in programs that
+    handle SIGINT themselves, nothing of this happens.)
+
+    Raises ValueError if `train` or `val` is empty or lacks labels, if a number is out of range, or
+    if a checkpoint does not fit, before anything changes; FloatingPointError when the loss is no
     longer finite.
     """
     for data in (train,) if val is None else (train, val):
         check_data("fit", data)
-    if epochs < 1 or batch_size < 1:
-        raise ValueError(
-            "fit: epochs and batch_size must be at least 1 "
-            f"(epochs={epochs}, batch_size={batch_size})"
-        )
-    rng = generator() if seed is None else np.random.default_rng(seed)
-    optimizer = SGD(net.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay)
-    images, labels = train
-    steps = epochs * math.ceil(len(images) / batch_size)
-    history = History()
-    start = time.perf_counter()
+    _check_numbers(epochs, batch_size, clip_grad_norm, seed)
+    optimizer = _optimizer(net, optimizer, lr=lr, momentum=momentum, weight_decay=weight_decay)
+    saver = Saver(
+        None if checkpoint is None else Path(checkpoint), checkpoint_steps, checkpoint_seconds
+    )
+    saved = _saved(saver.path, resume)
+    if seed is None:
+        seed = int(generator().integers(2**63)) if saved is None else saved.settings.get("seed", 0)
+    loader = _loader(train, batch_size, seed)
+    state = State(
+        net,
+        optimizer,
+        History(),
+        epochs,
+        len(loader),
+        validation=val is not None,
+        ema=ema,
+        settings=collect_settings(
+            loader, optimizer, seed, ema, schedule=schedule, augment=augment, loss=loss,
+            clip_grad_norm=clip_grad_norm,
+        ),
+    )  # fmt: skip
+    if saved is not None:
+        check_settings(saved, state)
+        state.restore(saved)
+    loop = Loop(
+        state,
+        loader,
+        val,
+        schedule=schedule,
+        augment=augment,
+        loss=loss,
+        clip_grad_norm=clip_grad_norm,
+        seed=seed,
+        callbacks=callbacks,
+        saver=saver,
+    )
     net.train()
-    with Progress(epochs, steps, progress) as display:
-        for _ in range(epochs):
-            right = 0
-            for x, y in batches(images, labels, batch_size, seed=rng):
-                rate = lr * schedule(history.steps / steps)
-                output = net(tensor(x if augment is None else augment(x, rng)))
-                error = loss(output, y)
-                value = float(error.item())
-                if not math.isfinite(value):
-                    raise FloatingPointError(
-                        "fit: the loss must stay finite; a lower lr may help "
-                        f"(step={history.steps}, loss={value}, lr={rate:.3g})"
-                    )
-                _step(optimizer, rate, error)
-                history.loss.append(value)
-                history.lr.append(rate)
-                right += int((_logits(output).argmax(1) == y).sum())
-                display.step(value)
-            history.train_accuracy.append(right / len(images))
-            if val is not None:
-                history.accuracy.append(evaluate(net, val))
-            display.epoch(history)
-    history.seconds = time.perf_counter() - start
-    return history
+    with Interrupt() as interrupt:
+        with Progress(state, progress) as display:
+            loop.run(display, interrupt)
+        if interrupt.requested:
+            print(_interruption(state, saver.path), file=sys.stderr, flush=True)
+    return state.history
 
 
-def _step(optimizer: SGD, rate: float, error: Tensor) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.zero_grad()
-    error.backward()
-    optimizer.step()
+def _check_numbers(
+    epochs: int, batch_size: int | None, clip_grad_norm: float | None, seed: int | None
+) -> None:
+    size = _BATCH_SIZE if batch_size is None else batch_size
+    if epochs < 1 or size < 1:
+        raise ValueError(
+            f"fit: epochs and batch_size must be at least 1 (epochs={epochs}, batch_size={size})"
+        )
+    if clip_grad_norm is not None and not 0 < clip_grad_norm < math.inf:
+        raise ValueError(f"fit: clip_grad_norm must be positive (clip_grad_norm={clip_grad_norm})")
+    if seed is not None and seed < 0:
+        raise ValueError(f"fit: seed must not be negative (seed={seed})")
 
 
-def _logits(output: Any) -> NDArray[Any]:
-    """Return the main head's logits of a network that may have several (auxiliary ones follow)."""
-    main: Tensor = output[0] if isinstance(output, tuple) else output
-    return main.data
+def _optimizer(net: Module, optimizer: Optimizer | None, **wanted: float | None) -> Optimizer:
+    given = {name: value for name, value in wanted.items() if value is not None}
+    if optimizer is None:
+        defaults = {"lr": _LR, "momentum": _MOMENTUM, "weight_decay": _WEIGHT_DECAY}
+        options: dict[str, Any] = {**defaults, **given}
+        return SGD(net.parameters(), **options)
+    if given:
+        text = ", ".join(f"{name}={value}" for name, value in given.items())
+        raise ValueError(f"fit: an optimizer has options of its own ({text})")
+    return optimizer
+
+
+def _loader(train: Data | Batches, batch_size: int | None, seed: int) -> Batches:
+    if not isinstance(train, Batches):
+        return Loader(train, batch_size or _BATCH_SIZE, shuffle=True, seed=seed)
+    if batch_size is not None:
+        raise ValueError(f"fit: a loader has a batch size of its own (batch_size={batch_size})")
+    return train
+
+
+def _saved(path: Path | None, resume: bool) -> Checkpoint | None:
+    if not resume:
+        return None
+    if path is None:
+        raise ValueError("fit: resume=True needs a checkpoint (checkpoint=None)")
+    return load_checkpoint(path) if path.exists() else None
+
+
+def _interruption(state: State, path: Path | None) -> str:
+    place = (
+        f"fit: interrupted after {state.epoch} of {state.epochs} epochs"
+        f" and {state.step} of {state.steps_per_epoch} steps"
+    )
+    if path is None:
+        return f"{place}; nothing was saved (checkpoint=None)"
+    return f"{place}; saved as {path}, from which resume=True goes on"

@@ -6,7 +6,7 @@ import shutil
 import sys
 from typing import Any
 
-from .history import History
+from .state import State
 
 __all__ = ["Progress"]
 
@@ -19,11 +19,8 @@ class Progress:
     The bar is tqdm's. Without tqdm, or where standard output is not a terminal, there are lines.
     """
 
-    def __init__(self, epochs: int, steps: int, enabled: bool = True) -> None:
-        self._epochs = epochs
-        self._epoch = 0
+    def __init__(self, state: State, enabled: bool = True) -> None:
         self._loss: float | None = None
-        self._last: dict[str, str] = {}
         self._lines = enabled
         self._bar: Any = None
         if enabled and sys.stdout.isatty():
@@ -33,36 +30,34 @@ class Progress:
                 return
             self._lines = False
             self._bar = tqdm(
-                total=steps,
+                total=state.epochs * state.steps_per_epoch,
+                initial=state.epoch * state.steps_per_epoch + state.step,
                 unit="step",
                 file=sys.stdout,
                 ncols=shutil.get_terminal_size().columns,  # 80 where the terminal does not say
                 mininterval=0.2,
+                bar_format="{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}"
+                " [{elapsed}<{remaining}{postfix}]",
             )
-            self._bar.set_description(f"epoch 1/{epochs}", refresh=False)
+            self._describe(state)
 
-    def step(self, loss: float) -> None:
+    def step(self, state: State) -> None:
         """Report one step."""
+        loss = state.history.loss[-1]
         smoothing = 0.0 if self._loss is None else _SMOOTHING
         self._loss = loss + smoothing * ((self._loss or 0.0) - loss)
         if self._bar is not None:
-            self._bar.set_postfix(self._values(), refresh=False)
+            self._bar.set_postfix_str(self._text(state), refresh=False)
             self._bar.update()
 
-    def epoch(self, history: History) -> None:
+    def epoch(self, state: State) -> None:
         """Report the end of an epoch."""
-        self._epoch += 1
-        self._last = {"train": f"{history.train_accuracy[-1]:.2%}"}
-        if history.accuracy:
-            self._last["val"] = f"{history.accuracy[-1]:.2%}"
         if self._bar is not None:
-            following = min(self._epoch + 1, self._epochs)
-            self._bar.set_description(f"epoch {following}/{self._epochs}", refresh=False)
-            self._bar.set_postfix(self._values())
+            self._describe(state)
+            self._bar.set_postfix_str(self._text(state))
         elif self._lines:
-            values = "  ".join(f"{name} {value}" for name, value in self._values().items())
-            width = len(str(self._epochs))
-            print(f"epoch {self._epoch:{width}d}/{self._epochs}  {values}", flush=True)
+            width = len(str(state.epochs))
+            print(f"epoch {state.epoch:{width}d}/{state.epochs}  {self._line(state)}", flush=True)
 
     def __enter__(self) -> Progress:
         return self
@@ -71,5 +66,26 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
-    def _values(self) -> dict[str, str]:
-        return {"loss": "-" if self._loss is None else f"{self._loss:.4f}", **self._last}
+    def _describe(self, state: State) -> None:
+        current = min(state.epoch + 1, state.epochs)
+        self._bar.set_description_str(f"epoch {current}/{state.epochs}", refresh=False)
+
+    def _text(self, state: State) -> str:
+        """What stands behind the bar: of the epoch under way, and the last validation."""
+        history = state.history
+        if state.images:
+            share, rate = state.right / state.images, state.images / max(state.step_seconds, 1e-9)
+        else:
+            share, rate = history.train_accuracy[-1], history.images_per_second[-1]
+        parts = [f"loss {self._loss:.3f}", f"train {share:.1%}"]
+        if history.accuracy:
+            parts.append(f"val {history.accuracy[-1]:.1%}")
+        return ", ".join([*parts, f"{rate:,.0f} images/s"])
+
+    def _line(self, state: State) -> str:
+        history = state.history
+        parts = [f"loss {self._loss:.4f}" if self._loss is not None else "loss -"]
+        parts.append(f"train {history.train_accuracy[-1]:.2%}")
+        if history.accuracy:
+            parts.append(f"val {history.accuracy[-1]:.2%}")
+        return "  ".join([*parts, f"{history.images_per_second[-1]:,.0f} images/s"])

@@ -1,0 +1,64 @@
+"""What a training must share with the one that it resumes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..optim import Optimizer
+from .checkpoint import Checkpoint
+from .evaluate import Batches
+from .state import State
+
+__all__ = ["check_settings", "collect_settings"]
+
+
+def collect_settings(
+    loader: Batches, optimizer: Optimizer, seed: int, ema: Any, **options: Any
+) -> dict[str, Any]:
+    """Return the settings as JSON has them; functions count by their names."""
+    settings = {
+        "seed": seed,
+        "steps_per_epoch": len(loader),
+        "batch_size": getattr(loader, "batch_size", None),
+        "optimizer": optimizer.name,
+        "groups": [_options(group) for group in optimizer.param_groups],
+        "ema": None if ema is None else ema.decay,
+        **{name: _name(value) if callable(value) else value for name, value in options.items()},
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(settings, default=float))
+    return plain
+
+
+def check_settings(saved: Checkpoint, state: State) -> None:
+    """Raise ValueError unless the training in `state` may go on from `saved`."""
+    now, then = state.settings, saved.settings
+    others = [name for name in now if name not in then or now[name] != then[name]]
+    if others:
+        text = ", ".join(f"{name}={now[name]} but saved={then.get(name)}" for name in others)
+        raise ValueError(
+            "fit: resume=True needs the settings that the training began with "
+            f"(file={saved.path}, {text})"
+        )
+    trained = saved.epoch + (saved.step > 0)
+    if state.epochs < trained:
+        raise ValueError(
+            "fit: epochs must not be below those begun before "
+            f"(file={saved.path}, epochs={state.epochs}, begun={trained})"
+        )
+    if saved.step > state.steps_per_epoch or set(saved.tally) != set(state.tally()):
+        raise ValueError(
+            "fit: the checkpoint must be one of fit "
+            f"(file={saved.path}, step={saved.step}, tally={sorted(saved.tally)})"
+        )
+
+
+def _options(group: dict[str, Any]) -> dict[str, Any]:
+    """A group's options as they were before any schedule, and how many parameters it has."""
+    rate = group.get("initial_lr", group["lr"])
+    others = {name: value for name, value in group.items() if name not in ("params", "initial_lr")}
+    return {**others, "lr": rate, "params": len(group["params"])}
+
+
+def _name(function: Any) -> str:
+    return getattr(function, "__name__", type(function).__name__)
