@@ -80,6 +80,7 @@ void bind_pool(py::module_& m);
 void bind_norm(py::module_& m);
 void bind_activation(py::module_& m);
 void bind_loss(py::module_& m);
+void bind_optim(py::module_& m);
 void bind_random(py::module_& m);
 void bind_elementwise(py::module_& m);
 void bind_layout(py::module_& m);

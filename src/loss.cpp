@@ -32,9 +32,9 @@ void backward(const char* operation, F function, const py::array& grad_output, c
 
 CrossEntropy problem(const char* operation, const Array<const float>& logits,
                      const Array<const std::int64_t>& target, const std::string& reduction,
-                     std::int64_t ignore_index) {
+                     std::int64_t ignore_index, double label_smoothing) {
   require_size(operation, "target", target, logits[0]);
-  CrossEntropy p{logits[0], logits[1], ignore_index, Reduction::mean};
+  CrossEntropy p{logits[0], logits[1], ignore_index, Reduction::mean, label_smoothing};
   if (reduction == "none") {
     p.reduction = Reduction::none;
   } else if (reduction == "sum") {
@@ -48,12 +48,13 @@ CrossEntropy problem(const char* operation, const Array<const float>& logits,
 }
 
 void bind_cross_entropy(const py::array& logits, const py::array& target,
-                        const std::string& reduction, std::int64_t ignore_index, py::array out) {
+                        const std::string& reduction, std::int64_t ignore_index,
+                        double label_smoothing, py::array out) {
   constexpr const char* kName = "cross_entropy";
   const auto x = input<float>(kName, "logits", logits, 2);
   const auto classes = input<std::int64_t>(kName, "target", target, 1);
   const auto to = output<float>(kName, "out", out);
-  const CrossEntropy p = problem(kName, x, classes, reduction, ignore_index);
+  const CrossEntropy p = problem(kName, x, classes, reduction, ignore_index, label_smoothing);
   require_size(kName, "out", to, p.reduction == Reduction::none ? p.rows : 1);
   py::gil_scoped_release release;
   cross_entropy(p, x.data, classes.data, to.data);
@@ -61,13 +62,13 @@ void bind_cross_entropy(const py::array& logits, const py::array& target,
 
 void bind_cross_entropy_backward(const py::array& grad_output, const py::array& logits,
                                  const py::array& target, const std::string& reduction,
-                                 std::int64_t ignore_index, py::array out) {
+                                 std::int64_t ignore_index, double label_smoothing, py::array out) {
   constexpr const char* kName = "cross_entropy_backward";
   const auto grad = input<float>(kName, "grad_output", grad_output);
   const auto x = input<float>(kName, "logits", logits, 2);
   const auto classes = input<std::int64_t>(kName, "target", target, 1);
   const auto to = output<float>(kName, "out", out);
-  const CrossEntropy p = problem(kName, x, classes, reduction, ignore_index);
+  const CrossEntropy p = problem(kName, x, classes, reduction, ignore_index, label_smoothing);
   require_size(kName, "grad_output", grad, p.reduction == Reduction::none ? p.rows : 1);
   require_size(kName, "out", to, x.size);
   py::gil_scoped_release release;
@@ -97,10 +98,10 @@ void bind_loss(py::module_& m) {
       },
       py::arg("grad_output"), py::arg("y"), py::arg("out"));
   m.def("cross_entropy", &bind_cross_entropy, py::arg("logits"), py::arg("target"),
-        py::arg("reduction"), py::arg("ignore_index"), py::arg("out"));
+        py::arg("reduction"), py::arg("ignore_index"), py::arg("label_smoothing"), py::arg("out"));
   m.def("cross_entropy_backward", &bind_cross_entropy_backward, py::arg("grad_output"),
         py::arg("logits"), py::arg("target"), py::arg("reduction"), py::arg("ignore_index"),
-        py::arg("out"));
+        py::arg("label_smoothing"), py::arg("out"));
 }
 
 }  // namespace fastconv::python

@@ -12,6 +12,7 @@ PYBIND11_MODULE(_core, m) {
   bind_norm(m);
   bind_activation(m);
   bind_loss(m);
+  bind_optim(m);
   bind_random(m);
   bind_elementwise(m);
   bind_layout(m);

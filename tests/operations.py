@@ -17,7 +17,7 @@ import numpy as np
 
 from fastconv import reference
 
-__all__ = ["OPERATIONS", "Operation", "Rounding"]
+__all__ = ["OPERATIONS", "STEPS", "Operation", "Rounding"]
 
 Arguments = SimpleNamespace  # the operation's arguments by name, defaults filled in
 Outputs = tuple[Any, ...]
@@ -241,7 +241,8 @@ def _log_softmax_backward_rounding(g: Any, outputs: Outputs, a: Arguments) -> di
 
 
 def _cross_entropy_rounding(a: Arguments, outputs: Outputs) -> tuple[Rounding, ...]:
-    rows = reference.cross_entropy(a.logits, a.target, "none", a.ignore_index)
+    options = ("none", a.ignore_index, a.label_smoothing)
+    rows = reference.cross_entropy(a.logits, a.target, *options)
     counted = a.target != a.ignore_index
     magnitude = (1 + np.abs(rows)) * counted
     if a.reduction == "none":
@@ -253,12 +254,12 @@ def _cross_entropy_rounding(a: Arguments, outputs: Outputs) -> tuple[Rounding, .
 def _cross_entropy_backward(
     f: ModuleType, g: Any, outputs: Outputs, a: Arguments
 ) -> dict[str, Any]:
-    rest = (a.logits, a.target, a.reduction, a.ignore_index)
+    rest = (a.logits, a.target, a.reduction, a.ignore_index, a.label_smoothing)
     return {"logits": f.cross_entropy_backward(g, *rest)}
 
 
 def _cross_entropy_backward_rounding(g: Any, outputs: Outputs, a: Arguments) -> dict[str, Rounding]:
-    magnitude = _entropy(reference.softmax(a.logits))
+    magnitude = _entropy(reference.softmax(a.logits)) + a.label_smoothing / a.logits.shape[1]
     rows = np.flatnonzero(a.target != a.ignore_index)
     magnitude[rows, a.target[rows]] += 1
     weights = np.broadcast_to(np.abs(g), a.target.shape)[:, None]
@@ -270,6 +271,9 @@ def _cross_entropy_backward_rounding(g: Any, outputs: Outputs, a: Arguments) -> 
 def _dropout_backward(f: ModuleType, g: Any, outputs: Outputs, a: Arguments) -> dict[str, Any]:
     return {"x": f.dropout_backward(g, a.p, a.seed)}
 
+
+# What changes its arguments instead of returning something: see functional/test_optim.py.
+STEPS = frozenset({"adam_step", "average_step", "sgd_step"})
 
 OPERATIONS: dict[str, Operation] = {
     "gemm": _linear_in_each("gemm", lambda a: a.a.shape[0 if a.trans_a else 1]),

@@ -44,7 +44,7 @@ CALLS = {
     "cross_entropy": [
         ((normal(2, 9), LABELS), {}),
         ((normal(2, 9) * 20, LABELS, "none"), {}),
-        ((normal(2, 9), LABELS, "sum"), {}),
+        ((normal(2, 9), LABELS, "sum"), {"label_smoothing": 0.1}),
     ],
     "dropout": [((X, 0.3, 5), {})],
     "add": [((X, X[::-1]), {"activation": "relu"})],

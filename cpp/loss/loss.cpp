@@ -1,6 +1,7 @@
 #include "fastconv/loss.hpp"
 
 #include <algorithm>
+#include <string>
 
 #include "core/error.hpp"
 #include "core/memory.hpp"
@@ -37,11 +38,15 @@ void run(const char* operation, const SoftmaxShape& s, const Rows& rows, const C
   });
 }
 
-// Checks sizes and targets; returns the number of rows that count.
+// Checks sizes, smoothing and targets; returns the number of rows that count.
 std::int64_t counted_rows(const char* operation, const CrossEntropy& p,
                           const std::int64_t* target) {
   if (p.rows < 0 || p.classes < 0) {
     fail(operation, "sizes must not be negative", {{"rows", p.rows}, {"classes", p.classes}});
+  }
+  if (!(p.label_smoothing >= 0 && p.label_smoothing <= 1)) {
+    throw Error(std::string(operation) + ": label_smoothing must lie in [0, 1] (label_smoothing=" +
+                std::to_string(p.label_smoothing) + ")");
   }
   std::int64_t count = 0;
   for (std::int64_t i = 0; i < p.rows; ++i) {
@@ -115,13 +120,15 @@ void cross_entropy(const CrossEntropy& p, const float* logits, const std::int64_
   const bool reduced = p.reduction != Reduction::none;
   Scratch scratch(reduced ? p.rows : 0);
   float* losses = reduced ? scratch.data() : loss;
+  const float smoothing = static_cast<float>(p.label_smoothing);
   const auto kernel = softmax_row_kernels().loss;
   parallel_for(p.rows, kGrain / std::max<std::int64_t>(1, p.classes),
                [&](std::int64_t begin, std::int64_t end) {
                  for (std::int64_t i = begin; i < end; ++i) {
-                   losses[i] = target[i] == p.ignore_index
-                                   ? 0.0f
-                                   : kernel(p.classes, logits + i * p.classes, target[i]);
+                   losses[i] =
+                       target[i] == p.ignore_index
+                           ? 0.0f
+                           : kernel(p.classes, smoothing, logits + i * p.classes, target[i]);
                  }
                });
   if (!reduced) return;
@@ -136,6 +143,7 @@ void cross_entropy_backward(const CrossEntropy& p, const float* grad_loss, const
   const std::int64_t count = counted_rows("cross_entropy_backward", p, target);
   const float divisor = p.reduction == Reduction::mean ? static_cast<float>(count) : 1.0f;
   const std::int64_t step = p.reduction == Reduction::none ? 1 : 0;
+  const float smoothing = static_cast<float>(p.label_smoothing);
   const auto kernel = softmax_row_kernels().loss_backward;
   parallel_for(p.rows, kGrain / std::max<std::int64_t>(1, p.classes),
                [&](std::int64_t begin, std::int64_t end) {
@@ -145,7 +153,8 @@ void cross_entropy_backward(const CrossEntropy& p, const float* grad_loss, const
                    if (target[i] == p.ignore_index) {
                      std::fill(grad, grad + p.classes, 0.0f);
                    } else {
-                     kernel(p.classes, grad_loss[i * step] / divisor, x, target[i], grad);
+                     kernel(p.classes, smoothing, grad_loss[i * step] / divisor, x, target[i],
+                            grad);
                    }
                  }
                });

@@ -1,5 +1,6 @@
 // Softmax down columns: each lane is a column of its own.
 #include "loss/softmax.hpp"
+#include "simd/lanes.hpp"
 #include "simd/math.hpp"
 #include "simd/simd.hpp"
 
@@ -7,27 +8,9 @@ namespace fastconv {
 namespace FASTCONV_ISA {
 namespace {
 
-// Calls f(first column, access) for each vector of columns. access(p) and access(p, v) load and
-// store its lanes at row pointer p. Lanes past the last column work on zeros.
-struct WholeVector {
-  vf operator()(const float* p) const { return load(p); }
-  void operator()(float* p, vf v) const { store(p, v); }
-};
-struct PartVector {
-  std::int64_t lanes;
-  vf operator()(const float* p) const { return load_first(p, lanes); }
-  void operator()(float* p, vf v) const { store_first(p, v, lanes); }
-};
-template <class F>
-FASTCONV_INLINE void for_columns(std::int64_t columns, F f) {
-  std::int64_t c = 0;
-  for (; c + W <= columns; c += W) f(c, WholeVector{});
-  if (c < columns) f(c, PartVector{columns - c});
-}
-
 void softmax(std::int64_t classes, std::int64_t columns, std::int64_t stride, const float* x,
              float* y) {
-  for_columns(columns, [=](std::int64_t c, auto at) {
+  for_vectors(columns, [=](std::int64_t c, auto at) {
     const float* from = x + c;
     float* to = y + c;
     vf top = at(from);
@@ -48,7 +31,7 @@ void softmax(std::int64_t classes, std::int64_t columns, std::int64_t stride, co
 
 void softmax_backward(std::int64_t classes, std::int64_t columns, std::int64_t stride,
                       const float* grad_y, const float* y, float* grad_x) {
-  for_columns(columns, [=](std::int64_t c, auto at) {
+  for_vectors(columns, [=](std::int64_t c, auto at) {
     vf dot = zero();
     for (std::int64_t k = 0; k < classes; ++k) {
       dot = fma(at(grad_y + c + k * stride), at(y + c + k * stride), dot);
@@ -62,7 +45,7 @@ void softmax_backward(std::int64_t classes, std::int64_t columns, std::int64_t s
 
 void log_softmax(std::int64_t classes, std::int64_t columns, std::int64_t stride, const float* x,
                  float* y) {
-  for_columns(columns, [=](std::int64_t c, auto at) {
+  for_vectors(columns, [=](std::int64_t c, auto at) {
     vf top = at(x + c);
     for (std::int64_t k = 1; k < classes; ++k) top = max_nan(top, at(x + c + k * stride));
     vf total = zero();
@@ -79,7 +62,7 @@ void log_softmax(std::int64_t classes, std::int64_t columns, std::int64_t stride
 
 void log_softmax_backward(std::int64_t classes, std::int64_t columns, std::int64_t stride,
                           const float* grad_y, const float* y, float* grad_x) {
-  for_columns(columns, [=](std::int64_t c, auto at) {
+  for_vectors(columns, [=](std::int64_t c, auto at) {
     vf total = zero();
     for (std::int64_t k = 0; k < classes; ++k) total = total + at(grad_y + c + k * stride);
     for (std::int64_t k = 0; k < classes; ++k) {

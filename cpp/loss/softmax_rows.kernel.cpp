@@ -97,17 +97,34 @@ void log_softmax_backward(std::int64_t rows, std::int64_t classes, const float* 
   }
 }
 
-float loss(std::int64_t classes, const float* x, std::int64_t target) {
-  const float top = row_max(classes, x);
-  return (top - x[target]) + log_of(exp_sum(classes, x, top, nullptr));
+// The sum of top - x, which is not negative: no digits cancel.
+float sum_below(std::int64_t n, const float* x, float top) {
+  const vf shift = set1(top);
+  vf total = zero();
+  std::int64_t i = 0;
+  for (; i + W <= n; i += W) total = total + (shift - load(x + i));
+  if (i < n) total = total + first_or(shift - load_first(x + i, n - i), n - i, 0.0f);
+  return sum(total);
 }
 
-void loss_backward(std::int64_t classes, float scale, const float* x, std::int64_t target,
-                   float* grad_x) {
+float loss(std::int64_t classes, float smoothing, const float* x, std::int64_t target) {
+  const float top = row_max(classes, x);
+  float below = top - x[target];
+  // Not for 0: a class whose logit is -infinity would then make it NaN.
+  if (smoothing != 0.0f) {
+    const float mean = sum_below(classes, x, top) / static_cast<float>(classes);
+    below = (1.0f - smoothing) * below + smoothing * mean;
+  }
+  return below + log_of(exp_sum(classes, x, top, nullptr));
+}
+
+void loss_backward(std::int64_t classes, float smoothing, float scale, const float* x,
+                   std::int64_t target, float* grad_x) {
   const float share = 1.0f / exp_sum(classes, x, row_max(classes, x), grad_x);
-  const float at_target = (grad_x[target] * share - 1.0f) * scale;
-  const vf factor = set1(share), weight = set1(scale);
-  map(classes, grad_x, grad_x, grad_x, [=](vf e, vf) { return e * factor * weight; });
+  const float spread = smoothing / static_cast<float>(classes);
+  const float at_target = (grad_x[target] * share - (1.0f - smoothing + spread)) * scale;
+  const vf factor = set1(share), weight = set1(scale), every = set1(spread);
+  map(classes, grad_x, grad_x, grad_x, [=](vf e, vf) { return (e * factor - every) * weight; });
   grad_x[target] = at_target;
 }
 

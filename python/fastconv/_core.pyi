@@ -204,7 +204,12 @@ def softmax_backward(grad_output: _Array, y: _Array, out: _Array) -> None: ...
 def log_softmax(x: _Array, out: _Array) -> None: ...
 def log_softmax_backward(grad_output: _Array, y: _Array, out: _Array) -> None: ...
 def cross_entropy(
-    logits: _Array, target: NDArray[np.int64], reduction: str, ignore_index: int, out: _Array
+    logits: _Array,
+    target: NDArray[np.int64],
+    reduction: str,
+    ignore_index: int,
+    label_smoothing: float,
+    out: _Array,
 ) -> None: ...
 def cross_entropy_backward(
     grad_output: _Array,
@@ -212,8 +217,37 @@ def cross_entropy_backward(
     target: NDArray[np.int64],
     reduction: str,
     ignore_index: int,
+    label_smoothing: float,
     out: _Array,
 ) -> None: ...
+
+# optim: arrays of params, and of all that is not grads, change in place
+def sgd_step(
+    params: Sequence[_Array],
+    grads: Sequence[_Array],
+    velocities: Sequence[_Array] | None,
+    lr: float,
+    momentum: float,
+    dampening: float,
+    weight_decay: float,
+    nesterov: bool,
+    first: bool,
+    lr_in_velocity: bool,
+) -> None: ...
+def adam_step(
+    params: Sequence[_Array],
+    grads: Sequence[_Array],
+    exp_avgs: Sequence[_Array],
+    exp_avg_sqs: Sequence[_Array],
+    step: int,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    decoupled: bool,
+) -> None: ...
+def average_step(averages: Sequence[_Array], params: Sequence[_Array], decay: float) -> None: ...
 
 # random
 def dropout(x: _Array, p: float, seed: int, out: _Array) -> None: ...

@@ -125,6 +125,7 @@ def test_activations() -> None:
 def test_losses(reduction: str) -> None:
     target = np.array([1, 0, -100, 3])
     check_gradients(lambda x: ops.cross_entropy(x, target, reduction), draw(4, 5))
+    check_gradients(lambda x: ops.cross_entropy(x, target, reduction, -100, 0.2), draw(4, 5))
     check_gradients(lambda x, y: ops.mse_loss(x, y, reduction), draw(4, 5), draw(4, 5, seed=1))
     with use_backend("reference"):
         loss = ops.mse_loss(draw(4, 5), draw(4, 5, seed=1), reduction).data

@@ -122,6 +122,24 @@ def test_ignored_rows(reduction, every_isa):
     check("cross_entropy", logits, target, reduction)
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("smoothing", [0.1, 1.0])
+@pytest.mark.parametrize("count", CLASSES)
+def test_label_smoothing(smoothing, count, reduction, every_isa, thread_counts):
+    target = classes(9, count)
+    target[4] = -100
+    check("cross_entropy", normal(9, count) * 4, target, reduction, label_smoothing=smoothing)
+
+
+def test_smoothed_losses_of_extreme_logits(every_isa):
+    for rows in ([0], [1], [2], [3], [6]):
+        target = np.full(len(rows), 2)
+        check("cross_entropy", NON_FINITE[rows], target, "none", -100, 0.1, grads=False)
+    # A class that cannot be has an infinite share of the loss, but only if it has one.
+    assert functional.cross_entropy(NON_FINITE[[2]], np.array([0]), "sum", -100, 0.1) == INF
+    assert np.isfinite(functional.cross_entropy(NON_FINITE[[2]], np.array([0]), "sum"))
+
+
 def test_mean_of_no_rows_is_nan(every_isa):
     for rows in (0, 3):
         target = np.full(rows, -100)
@@ -167,6 +185,7 @@ def test_same_bits_at_any_thread_count(every_isa):
             assert_same_bits(lambda n=name, d=dim: getattr(functional, f"{n}_backward")(grad, x, d))
     for reduction in ("mean", "sum", "none"):
         assert_same_bits(lambda r=reduction: functional.cross_entropy(x, target, r))
+    assert_same_bits(lambda: functional.cross_entropy(x, target, label_smoothing=0.1))
     assert_same_bits(lambda: functional.cross_entropy_backward(one, x, target))
 
 
@@ -250,6 +269,21 @@ ERRORS = [
         lambda: functional.cross_entropy(X, T, ignore_index=0.5),
         TypeError,
         "cross_entropy: ignore_index must be an int (ignore_index=0.5)",
+    ),
+    (
+        lambda: functional.cross_entropy(X, T, label_smoothing=1.5),
+        ValueError,
+        "cross_entropy: label_smoothing must lie in [0, 1] (label_smoothing=1.5)",
+    ),
+    (
+        lambda: functional.cross_entropy_backward(ONE, X, T, label_smoothing=float("nan")),
+        ValueError,
+        "cross_entropy_backward: label_smoothing must lie in [0, 1] (label_smoothing=nan)",
+    ),
+    (
+        lambda: functional.cross_entropy(X, T, label_smoothing="0.1"),
+        TypeError,
+        "cross_entropy: label_smoothing must be a number (label_smoothing='0.1')",
     ),
     (
         lambda: functional.cross_entropy_backward(np.ones(1, "f4"), X, T),

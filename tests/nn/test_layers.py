@@ -123,6 +123,11 @@ def test_losses(reduction: str) -> None:
     logits = draw(2, 5)
     loss = nn.CrossEntropyLoss(reduction=reduction)(logits, target)
     np.testing.assert_array_equal(loss.data, reference.cross_entropy(logits, target, reduction))
+    loss = nn.CrossEntropyLoss(reduction, label_smoothing=0.1)(logits, target)
+    smoothed = reference.cross_entropy(logits, target, reduction, label_smoothing=0.1)
+    np.testing.assert_array_equal(loss.data, smoothed)
+    with pytest.raises(ValueError, match=r"label_smoothing must be from 0 to 1"):
+        nn.CrossEntropyLoss(label_smoothing=1.5)
     loss = nn.MSELoss(reduction)(logits, draw(2, 5, seed=1))
     squares = (logits - draw(2, 5, seed=1)) ** 2
     expected = squares if reduction == "none" else getattr(np, reduction)(squares)

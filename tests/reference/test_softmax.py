@@ -68,17 +68,36 @@ def test_cross_entropy(reduction, dtype):
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
+def test_label_smoothing(reduction, smoothing):
+    logits = normal(6, 4)
+    target = np.array([0, 3, 9, 1, 9, 2])
+    rows = []
+    for row, t in zip(logits, target, strict=True):
+        shares = [smoothing / 4 + (1 - smoothing) * (k == t) for k in range(4)]
+        log_total = math.log(sum(math.exp(v) for v in row))
+        loss = sum(share * (log_total - v) for share, v in zip(shares, row, strict=True))
+        rows.append(loss if t != 9 else 0.0)
+    expected = {"none": rows, "sum": sum(rows), "mean": sum(rows) / 4}[reduction]
+    loss = reference.cross_entropy(logits, target, reduction, 9, smoothing)
+    np.testing.assert_allclose(loss, expected, rtol=1e-12)
+    check_twin("cross_entropy", logits, target, reduction, 9, smoothing)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("target", [[0, 3, 2], [-100, 1, -100], [-100, -100, -100]])
 def test_cross_entropy_matches_torch(reduction, target):
     F = pytest.importorskip("torch.nn.functional")
 
-    def theirs(logits, target, reduction):
-        return F.cross_entropy(logits, target, reduction=reduction)
+    def theirs(logits, target, reduction, ignore_index, label_smoothing):
+        options = {"ignore_index": ignore_index, "label_smoothing": label_smoothing}
+        return F.cross_entropy(logits, target, reduction=reduction, **options)
 
     target = np.array(target)
     nothing_counts = reduction == "mean" and (target == -100).all()
-    arguments = (normal(3, 4), target, reduction)
-    check_twin("cross_entropy", *arguments, torch=theirs, grads=not nothing_counts)
+    for smoothing in (0.0, 0.2):
+        arguments = (normal(3, 4), target, reduction, -100, smoothing)
+        check_twin("cross_entropy", *arguments, torch=theirs, grads=not nothing_counts)
 
 
 def test_cross_entropy_of_nothing():
@@ -130,6 +149,10 @@ def test_float32_is_kept(reduction):
         (
             lambda x: reference.cross_entropy(x, np.array([0, 1]), "median"),
             "cross_entropy: reduction must be 'mean', 'sum' or 'none' (reduction='median')",
+        ),
+        (
+            lambda x: reference.cross_entropy(x, np.array([0, 1]), label_smoothing=-0.5),
+            "cross_entropy: label_smoothing must lie in [0, 1] (label_smoothing=-0.5)",
         ),
     ],
 )

@@ -32,16 +32,18 @@ struct CrossEntropy {
   std::int64_t rows, classes;
   std::int64_t ignore_index = -100;
   Reduction reduction = Reduction::mean;
+  double label_smoothing = 0;  // from 0 to 1: the share of the target spread over all classes
 };
 
 // loss[row] = log(sum exp(logits[row])) - logits[row][target[row]], 0 where ignored
 // (Reduction::none, loss has `rows` values); else loss[0] is their sum, or that divided by the
-// number of rows that count (NaN if none does). Sums run in row order, in double.
+// number of rows that count (NaN if none does). Sums run in row order, in double. With label
+// smoothing s, (1 - s) * logits[row][target[row]] + s * mean of logits[row] is subtracted instead.
 void cross_entropy(const CrossEntropy& p, const float* logits, const std::int64_t* target,
                    float* loss);
 
-// grad_loss has as many values as the loss. grad_logits[row] is (softmax(logits[row]) minus 1 at
-// the target), scaled; 0 where ignored.
+// grad_loss has as many values as the loss. grad_logits[row] is (softmax(logits[row]) - s /
+// classes, minus 1 - s at the target), scaled; 0 where ignored.
 void cross_entropy_backward(const CrossEntropy& p, const float* grad_loss, const float* logits,
                             const std::int64_t* target, float* grad_logits);
 

@@ -224,7 +224,11 @@ to_channels_last = to_contiguous = _same
 
 
 def cross_entropy(
-    logits: np.ndarray, target: np.ndarray, reduction: str = "mean", ignore_index: int = -100
+    logits: np.ndarray,
+    target: np.ndarray,
+    reduction: str = "mean",
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
 ) -> np.ndarray:
     if logits.ndim != 2 or target.shape != logits.shape[:1]:
         raise ValueError(

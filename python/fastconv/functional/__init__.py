@@ -57,6 +57,7 @@ from fastconv.functional.norm import (
     local_response_norm,
     local_response_norm_backward,
 )
+from fastconv.functional.optim import adam_step, average_step, sgd_step
 from fastconv.functional.pool import (
     adaptive_avg_pool2d,
     adaptive_avg_pool2d_backward,
@@ -70,9 +71,11 @@ from fastconv.functional.pool import (
 __all__ = [
     "PackedConv2d",
     "PackedLinear",
+    "adam_step",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool2d_backward",
     "add",
+    "average_step",
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm",
@@ -111,6 +114,7 @@ __all__ = [
     "prelu_backward",
     "relu",
     "relu_backward",
+    "sgd_step",
     "sigmoid",
     "sigmoid_backward",
     "softmax",

@@ -17,7 +17,7 @@ from fastconv import _core
 from fastconv.functional import _arrays
 from fastconv.functional._arrays import Array
 from fastconv.functional._order import pair
-from fastconv.functional._scalars import integer
+from fastconv.functional._scalars import integer, number
 
 __all__ = [
     "cross_entropy",
@@ -54,17 +54,22 @@ def cross_entropy(
     target: NDArray[np.integer[Any]],
     reduction: str = "mean",
     ignore_index: int = -100,
+    label_smoothing: float = 0.0,
 ) -> Array:
     """-log_softmax(logits)[target] of each row: logits (N, C), target (N,) of int64 or int32.
 
     reduction "mean" (over the rows that count; NaN if none does) and "sum" give shape (), "none"
     gives (N,). Rows whose target is ignore_index have loss 0 and do not count; any other target
-    outside 0 .. C-1 is a ValueError.
+    outside 0 .. C-1 is a ValueError. label_smoothing, from 0 to 1, is the share of the target that
+    is spread evenly over all classes.
+
+    Source of label smoothing: Szegedy et al., Rethinking the Inception architecture, 2016.
     """
     op = "cross_entropy"
     logits, classes = _logits_and_classes(op, logits, target)
+    index, smoothing = _options(op, ignore_index, label_smoothing)
     out = _arrays.empty(_loss_shape(op, logits, reduction))
-    _core.cross_entropy(logits, classes, reduction, integer(op, "ignore_index", ignore_index), out)
+    _core.cross_entropy(logits, classes, reduction, index, smoothing, out)
     return out
 
 
@@ -74,6 +79,7 @@ def cross_entropy_backward(
     target: NDArray[np.integer[Any]],
     reduction: str = "mean",
     ignore_index: int = -100,
+    label_smoothing: float = 0.0,
 ) -> Array:
     """Gradient of `cross_entropy` by logits; grad_output has the loss's shape."""
     op = "cross_entropy_backward"
@@ -89,9 +95,9 @@ def cross_entropy_backward(
             f"(grad_output={grad_output.shape}, loss={shape})"
         )
     grad_output = np.ascontiguousarray(grad_output)
-    index = integer(op, "ignore_index", ignore_index)
+    index, smoothing = _options(op, ignore_index, label_smoothing)
     out = _arrays.empty(logits.shape)
-    _core.cross_entropy_backward(grad_output, logits, classes, reduction, index, out)
+    _core.cross_entropy_backward(grad_output, logits, classes, reduction, index, smoothing, out)
     return out
 
 
@@ -149,6 +155,15 @@ def _logits_and_classes(
             f"(target={target.shape}, logits={logits.shape})"
         )
     return logits, np.ascontiguousarray(target, np.int64)
+
+
+def _options(operation: str, ignore_index: Any, label_smoothing: Any) -> tuple[int, float]:
+    smoothing = number(operation, "label_smoothing", label_smoothing)
+    if not 0 <= smoothing <= 1:
+        raise ValueError(
+            f"{operation}: label_smoothing must lie in [0, 1] (label_smoothing={label_smoothing})"
+        )
+    return integer(operation, "ignore_index", ignore_index), smoothing
 
 
 def _loss_shape(operation: str, logits: Array, reduction: str) -> tuple[int, ...]:

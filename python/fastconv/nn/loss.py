@@ -6,6 +6,7 @@ from typing import Any
 
 from ..autograd import Tensor, ops
 from ..autograd.geometry import integer
+from .arguments import probability
 from .module import Module
 
 __all__ = ["CrossEntropyLoss", "MSELoss"]
@@ -23,14 +24,24 @@ class CrossEntropyLoss(Module):
     """The cross-entropy of logits (N, C), not softmaxed, against class numbers (N,).
 
     `reduction` is "mean", "sum" or "none"; targets equal to `ignore_index` count for nothing.
+    `label_smoothing`, from 0 (default) to 1, is the share of each target that is spread evenly
+    over all classes (Szegedy et al. 2016, https://arxiv.org/abs/1512.00567).
     """
 
-    def __init__(self, reduction: str = "mean", ignore_index: int = -100) -> None:
+    def __init__(
+        self,
+        reduction: str = "mean",
+        ignore_index: int = -100,
+        label_smoothing: float = 0.0,
+    ) -> None:
         self.reduction = _reduction("CrossEntropyLoss", reduction)
         self.ignore_index = integer("CrossEntropyLoss", "ignore_index", ignore_index, -(2**31))
+        self.label_smoothing = probability("CrossEntropyLoss", "label_smoothing", label_smoothing)
 
     def forward(self, logits: Tensor, target: Any) -> Tensor:
-        return ops.cross_entropy(logits, target, self.reduction, self.ignore_index)
+        return ops.cross_entropy(
+            logits, target, self.reduction, self.ignore_index, self.label_smoothing
+        )
 
 
 class MSELoss(Module):

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from .. import reference
 from ..autograd import Tensor
+from ..autograd.state import kernels
 
-__all__ = ["Optimizer"]
+__all__ = ["Optimizer", "step_kernels"]
 
 
 class Optimizer:
-    """Base of optimizers: subclass it and write `step`.
+    """Base of optimizers: subclass it, say what it remembers, and write `step`.
 
     `params` is an iterable of parameters, or of groups: mappings with "params" and options that
     differ from the defaults. `param_groups` holds the groups with all their options, which may be
-    changed between steps; `state` what the optimizer remembers of each parameter.
+    changed between steps; "initial_lr" is the lr that a group was added with, which `scale_lr`
+    multiplies. `state` has what the optimizer remembers of each parameter: `state_arrays` are the
+    names of arrays of the parameter's shape, `state_numbers` those of numbers, arrays of shape ().
     """
+
+    state_arrays: ClassVar[tuple[str, ...]] = ()
+    state_numbers: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         self.name = type(self).__name__
@@ -49,11 +56,13 @@ class Optimizer:
                     f"{self.name}: a parameter may appear only once (shape={param.shape})"
                 )
             known.add(id(param))
-        unknown = set(group) - set(self.defaults) - {"params"}
+        unknown = set(group) - set(self.defaults) - {"params", "initial_lr"}
         if unknown:
             raise ValueError(f"{self.name}: options must be known (unknown={sorted(unknown)})")
         full = {**self.defaults, **group, "params": params}
         self.check_options(full)
+        if "lr" in full:
+            full.setdefault("initial_lr", full["lr"])
         self.param_groups.append(full)
 
     def check_options(self, group: Mapping[str, Any]) -> None:
@@ -62,6 +71,24 @@ class Optimizer:
     def step(self) -> None:
         """Change every parameter that has a gradient."""
         raise NotImplementedError(f"{self.name}: step is not written")
+
+    def learning(self, group: Mapping[str, Any]) -> list[Tensor]:
+        """Return the parameters of a group that have a gradient, their memory in C order."""
+        params: list[Tensor] = [p for p in group["params"] if p.grad is not None]
+        for param in params:
+            if not param.data.flags.c_contiguous:
+                param.data = np.ascontiguousarray(param.data)
+        return params
+
+    def scale_lr(self, factor: float) -> None:
+        """Set each group's lr to `factor` times its "initial_lr", as schedules do at each step.
+
+        Raises ValueError for a negative factor.
+        """
+        if not factor >= 0:
+            raise ValueError(f"scale_lr: factor must not be negative (factor={factor})")
+        for group in self.param_groups:
+            group["lr"] = group["initial_lr"] * factor
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
@@ -86,7 +113,8 @@ class Optimizer:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over options and state of an optimizer of the same groups of parameters.
 
-        Raises ValueError if groups, or shapes of the state, are others.
+        Groups saved without "initial_lr", as PyTorch's are before they have a schedule, start
+        from their lr. Raises ValueError if groups, or names or shapes of the state, are others.
         """
         saved_groups = state_dict["param_groups"]
         sizes = [len(group["params"]) for group in self.param_groups]
@@ -101,29 +129,48 @@ class Optimizer:
             for group, saved in zip(self.param_groups, saved_groups, strict=True)
             for param, number in zip(group["params"], saved["params"], strict=True)
         }
-        state: dict[Tensor, dict[str, np.ndarray]] = {}
-        for number, saved_state in state_dict["state"].items():
-            param = by_number[int(number)]
-            state[param] = {}
-            for key, value in saved_state.items():
-                if value is None:
-                    continue
-                array = np.asarray(value)
-                if array.shape != param.shape:
-                    raise ValueError(
-                        f"load_state_dict: {key} must have its parameter's shape "
-                        f"(parameter={param.shape}, saved={array.shape})"
-                    )
-                state[param][key] = array.astype(param.dtype, order="C")
-        merged = [
-            {**group, **{k: v for k, v in saved.items() if k in self.defaults}}
-            for group, saved in zip(self.param_groups, saved_groups, strict=True)
-        ]
-        for group in merged:
-            self.check_options(group)
+        state = {
+            param: self._loaded(param, saved_state)
+            for number, saved_state in state_dict["state"].items()
+            for param in (by_number[int(number)],)
+        }
+        merged = []
+        for group, saved in zip(self.param_groups, saved_groups, strict=True):
+            options = {k: v for k, v in saved.items() if k in self.defaults or k == "initial_lr"}
+            if "lr" in options:
+                options.setdefault("initial_lr", options["lr"])
+            merged.append({**group, **options})
+            self.check_options(merged[-1])
         for group, new in zip(self.param_groups, merged, strict=True):
             group.update(new)
         self.state = state
+
+    def _loaded(self, param: Tensor, saved: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Copies of what was saved of a parameter, once names and shapes are right."""
+        state = {}
+        for key, value in saved.items():
+            if value is None:
+                continue
+            if key not in self.state_arrays + self.state_numbers:
+                raise ValueError(
+                    f"load_state_dict: the state must be that of {self.name} (key={key!r})"
+                )
+            array = np.asarray(value)
+            is_number = key in self.state_numbers
+            if array.shape != (() if is_number else param.shape):
+                rule = "be one number" if is_number else "have its parameter's shape"
+                raise ValueError(
+                    f"load_state_dict: {key} must {rule} "
+                    f"(parameter={param.shape}, saved={array.shape})"
+                )
+            state[key] = array.astype(np.float32 if is_number else param.dtype, order="C")
+        missing = set(self.state_arrays + self.state_numbers) - set(state)
+        if state and missing:
+            raise ValueError(
+                f"load_state_dict: the state of a parameter must be whole "
+                f"(missing={sorted(missing)}, parameter={param.shape})"
+            )
+        return state
 
     def _numbers(self) -> dict[int, int]:
         params = [p for group in self.param_groups for p in group["params"]]
@@ -136,3 +183,10 @@ class Optimizer:
             for group in self.param_groups
         )
         return f"{self.name}({groups}\n)"
+
+
+def step_kernels(params: list[Tensor]) -> Any:
+    """Return the module whose steps fit the parameters: the backend's, but for anything other than
+    float32 the NumPy twins."""
+    arrays = [a for p in params for a in (p.data, p.grad) if a is not None]
+    return kernels() if all(a.dtype == np.float32 for a in arrays) else reference

@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from .optimizer import Optimizer
+from ..autograd import Tensor
+from .optimizer import Optimizer, step_kernels
 
 __all__ = ["SGD"]
 
-# A step runs over the parameters in pieces whose five arrays stay in a core's second-level cache,
-# so that each is read from memory once and not once for every operation.
-_PIECE = 1 << 15
-
 
 class SGD(Optimizer):
-    """Stochastic gradient descent with momentum, in PyTorch's convention.
+    """Stochastic gradient descent with momentum, in PyTorch's convention or in Caffe's.
 
     With g the gradient plus `weight_decay` times the parameter p, a step does
     v = momentum * v + (1 - dampening) * g (the first time v = g), then p = p - lr * v, or with
-    `nesterov` p = p - lr * (g + momentum * v). Caffe keeps lr inside the momentum,
-    v = momentum * v + lr * g and p = p - v: the same while lr is constant, but when lr drops,
-    Caffe's velocity shrinks only slowly.
+    `nesterov` p = p - lr * (g + momentum * v). `convention="caffe"` keeps lr inside the velocity,
+    v = momentum * v + lr * g and p = p - v (nesterov: p - (lr * g + momentum * v)): the same while
+    lr is constant, but after a drop of lr Caffe's velocity shrinks only slowly.
 
     `params` is an iterable of parameters, or of mappings with "params" and their own options.
-    Raises ValueError for negative options, and for `nesterov` without momentum or with dampening.
+    Defaults: lr 1e-3, everything else off. Raises ValueError for negative options, for `nesterov`
+    without momentum or with dampening, and for any other `convention`.
 
     >>> import fastconv.nn as nn
     >>> net = nn.Linear(2, 1)
     >>> optimizer = SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
     """
+
+    state_arrays: ClassVar[tuple[str, ...]] = ("momentum_buffer",)
 
     def __init__(
         self,
@@ -41,6 +41,7 @@ class SGD(Optimizer):
         dampening: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
+        convention: str = "pytorch",
     ) -> None:
         defaults = {
             "lr": lr,
@@ -48,8 +49,8 @@ class SGD(Optimizer):
             "dampening": dampening,
             "weight_decay": weight_decay,
             "nesterov": nesterov,
+            "convention": convention,
         }
-        self._scratch: dict[np.dtype[Any], tuple[np.ndarray, np.ndarray]] = {}
         super().__init__(params, defaults)
 
     def check_options(self, group: Mapping[str, Any]) -> None:
@@ -61,60 +62,43 @@ class SGD(Optimizer):
                 "SGD: nesterov needs momentum and no dampening "
                 f"(momentum={group['momentum']}, dampening={group['dampening']})"
             )
+        if group["convention"] not in ("pytorch", "caffe"):
+            raise ValueError(
+                f"SGD: convention must be 'pytorch' or 'caffe' (convention={group['convention']!r})"
+            )
 
     def step(self) -> None:
         """Change every parameter that has a gradient, in place."""
         for group in self.param_groups:
-            for param in group["params"]:
-                if param.grad is None:
-                    continue
-                velocity, fresh = None, False
-                if group["momentum"]:
-                    state = self.state.setdefault(param, {})
-                    fresh = "momentum_buffer" not in state
-                    if fresh:
-                        state["momentum_buffer"] = np.zeros(param.shape, param.dtype)
-                    velocity = state["momentum_buffer"].reshape(-1)
-                if not param.data.flags.c_contiguous:
-                    param.data = np.ascontiguousarray(param.data)
-                self._update(param.data.reshape(-1), param.grad.reshape(-1), velocity, fresh, group)
+            params = self.learning(group)
+            if not group["momentum"]:
+                _step(params, None, False, group)
+                continue
+            known = [p for p in params if "momentum_buffer" in self.state.get(p, ())]
+            _step(known, [self.state[p]["momentum_buffer"] for p in known], False, group)
+            fresh = [p for p in params if "momentum_buffer" not in self.state.get(p, ())]
+            buffers = [np.empty(p.shape, p.dtype) for p in fresh]
+            _step(fresh, buffers, True, group)
+            for param, buffer in zip(fresh, buffers, strict=True):
+                self.state[param] = {"momentum_buffer": buffer}
 
-    def _update(
-        self,
-        p: np.ndarray,
-        grad: np.ndarray,
-        velocity: np.ndarray | None,
-        fresh: bool,
-        group: Mapping[str, Any],
-    ) -> None:
-        """Step one parameter, given as flat arrays that are not copies."""
-        lr, momentum, decay = group["lr"], group["momentum"], group["weight_decay"]
-        keep = 1.0 if fresh else 1.0 - group["dampening"]
-        if p.dtype not in self._scratch:
-            self._scratch[p.dtype] = (np.empty(_PIECE, p.dtype), np.empty(_PIECE, p.dtype))
-        scratch1, scratch2 = self._scratch[p.dtype]
-        for start in range(0, p.size, _PIECE):
-            piece = slice(start, start + _PIECE)
-            p_piece, g = p[piece], grad[piece]
-            step, decayed = scratch1[: p_piece.size], scratch2[: p_piece.size]
-            if decay:
-                np.multiply(p_piece, decay, out=decayed)
-                decayed += g
-                g = decayed
-            if velocity is not None:
-                v = velocity[piece]
-                if not fresh:
-                    v *= momentum
-                if keep == 1.0:
-                    v += g
-                else:
-                    np.multiply(g, keep, out=step)
-                    v += step
-                if group["nesterov"]:
-                    np.multiply(v, momentum, out=step)
-                    step += g
-                    g = step
-                else:
-                    g = v
-            np.multiply(g, lr, out=step)
-            p_piece -= step
+
+def _step(
+    params: list[Tensor],
+    velocities: list[np.ndarray] | None,
+    first: bool,
+    group: Mapping[str, Any],
+) -> None:
+    if params:
+        step_kernels(params).sgd_step(
+            [p.data for p in params],
+            [p.grad for p in params],
+            velocities,
+            group["lr"],
+            group["momentum"],
+            group["dampening"],
+            group["weight_decay"],
+            group["nesterov"],
+            first,
+            group["convention"] == "caffe",
+        )

@@ -38,6 +38,7 @@ from .norm import (
     local_response_norm,
     local_response_norm_backward,
 )
+from .optim import adam_step, average_step, sgd_step
 from .pool import (
     adaptive_avg_pool2d,
     adaptive_avg_pool2d_backward,
@@ -57,9 +58,11 @@ from .softmax import (
 )
 
 __all__ = [
+    "adam_step",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool2d_backward",
     "add",
+    "average_step",
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm",
@@ -96,6 +99,7 @@ __all__ = [
     "prelu_backward",
     "relu",
     "relu_backward",
+    "sgd_step",
     "sigmoid",
     "sigmoid_backward",
     "softmax",

@@ -60,7 +60,12 @@ def log_softmax_backward(grad_output: Array, y: Array, dim: int = 1) -> Array:
 
 
 def _counted_rows(
-    op: str, logits: Array, target: Array, reduction: str, ignore_index: int
+    op: str,
+    logits: Array,
+    target: Array,
+    reduction: str,
+    ignore_index: int,
+    label_smoothing: float,
 ) -> tuple[Array, Array]:
     """The rows that count, and their classes, after checking."""
     require_float(op, logits=logits)
@@ -70,6 +75,9 @@ def _counted_rows(
     require_shape(op, logits.shape[:1], target=target)
     if reduction not in ("mean", "sum", "none"):
         raise invalid(op, "reduction must be 'mean', 'sum' or 'none'", reduction=repr(reduction))
+    if not 0 <= label_smoothing <= 1:
+        rule = "label_smoothing must lie in [0, 1]"
+        raise invalid(op, rule, label_smoothing=label_smoothing)
     rows = np.flatnonzero(target != ignore_index)
     classes = target[rows]
     if rows.size and not 0 <= classes.min() <= classes.max() < logits.shape[1]:
@@ -79,16 +87,26 @@ def _counted_rows(
 
 
 def cross_entropy(
-    logits: Array, target: Array, reduction: str = "mean", ignore_index: int = -100
+    logits: Array,
+    target: Array,
+    reduction: str = "mean",
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
 ) -> Array:
     """-log_softmax(logits)[target]: logits (N, C), target (N,) integers.
 
     reduction "mean" (over the rows that count; NaN if none does) or "sum" -> (), "none" -> (N,).
-    Rows whose target is ignore_index have loss 0 and do not count.
+    Rows whose target is ignore_index have loss 0 and do not count. label_smoothing, from 0 to 1,
+    mixes in the mean of -log_softmax(logits) over all classes.
     """
-    rows, classes = _counted_rows("cross_entropy", logits, target, reduction, ignore_index)
+    op = "cross_entropy"
+    rows, classes = _counted_rows(op, logits, target, reduction, ignore_index, label_smoothing)
     loss = np.zeros(logits.shape[0], logits.dtype)
-    loss[rows] = -log_softmax(logits)[rows, classes]
+    losses = -log_softmax(logits)
+    loss[rows] = losses[rows, classes]
+    if label_smoothing:
+        loss[rows] *= 1 - label_smoothing
+        loss[rows] += label_smoothing * losses[rows].mean(axis=1)
     if reduction == "none":
         return loss
     if reduction == "sum":
@@ -102,16 +120,19 @@ def cross_entropy_backward(
     target: Array,
     reduction: str = "mean",
     ignore_index: int = -100,
+    label_smoothing: float = 0.0,
 ) -> Array:
     """Gradient of cross_entropy with respect to logits; grad_output has the loss's shape."""
     op = "cross_entropy_backward"
-    rows, classes = _counted_rows(op, logits, target, reduction, ignore_index)
+    rows, classes = _counted_rows(op, logits, target, reduction, ignore_index, label_smoothing)
     require_float(op, grad_output=grad_output)
     loss_shape = logits.shape[:1] if reduction == "none" else ()
     require_shape(op, loss_shape, grad_output=grad_output)
 
     grad = softmax(logits)
-    grad[rows, classes] -= 1
+    grad[rows, classes] -= 1 - label_smoothing
+    if label_smoothing:
+        grad -= label_smoothing / logits.shape[1]
     weights = np.zeros(logits.shape[0], logits.dtype)
     weights[rows] = grad_output[rows] if reduction == "none" else grad_output
     if reduction == "mean" and rows.size:

@@ -15,7 +15,7 @@ from .features import cached, split
 from .fit import fit
 from .history import History
 from .logs import CSVLog, JSONLog
-from .schedule import Schedule, constant, cosine, one_cycle
+from .schedule import Schedule, constant, cosine, one_cycle, step, warm_up
 from .state import State
 from .tensorboard import TensorBoardLog
 
@@ -41,4 +41,6 @@ __all__ = [
     "predict",
     "save_checkpoint",
     "split",
+    "step",
+    "warm_up",
 ]

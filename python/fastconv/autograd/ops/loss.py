@@ -56,10 +56,14 @@ class MSELoss(Function):
 
 
 def cross_entropy(
-    logits: Any, target: Any, reduction: str = "mean", ignore_index: int = -100
+    logits: Any,
+    target: Any,
+    reduction: str = "mean",
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
 ) -> Tensor:
     """Return the cross-entropy of logits (N, C) against class numbers target (N,)."""
-    return CrossEntropy.apply(logits, target, reduction, ignore_index)
+    return CrossEntropy.apply(logits, target, reduction, ignore_index, label_smoothing)
 
 
 def mse_loss(x: Any, target: Any, reduction: str = "mean") -> Tensor:
