@@ -10,6 +10,7 @@ import pytest
 
 import fastconv
 from fastconv import models, nn, no_grad, tensor, use_backend
+from fastconv.data import Loader, random_shift
 from fastconv.train import cached, fit, split
 from fastconv.train.features import features
 
@@ -117,25 +118,43 @@ def test_features_are_the_frozen_parts_output(backend: str) -> None:
     assert head[-1] is net.fc
 
 
-class Loader:
-    """As much of a loader as is needed: batches by epoch."""
-
-    def epoch(self, number: int, start: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        assert (number, start) == (0, 0)
-        for begin in (0, 2):
-            yield ALL[begin : begin + 2], np.arange(begin, begin + 2)
+ALL = images(5)
 
 
-ALL = images(4)
-
-
-def test_features_of_a_loader() -> None:
+def test_features_of_a_loader_come_in_its_datasets_order() -> None:
     net = models.resnet20().freeze(until="layer3")
-    _, (made, labels) = cached(net, Loader())
-    _, (expected, _) = cached(net, (ALL, labels), batch_size=2)
-    assert made.shape == (4, 32, 16, 16)
+    loader = Loader((ALL, np.arange(5)), 2, shuffle=True, seed=3, transform=lambda x, rng: x * 2)
+    _, (made, labels) = cached(net, loader)
+    _, (expected, _) = cached(net, (2 * ALL, labels), batch_size=2)
+    assert made.shape == (5, 32, 16, 16)
     np.testing.assert_array_equal(made, expected)
-    np.testing.assert_array_equal(labels, np.arange(4))
+    np.testing.assert_array_equal(labels, np.arange(5))
+
+
+class Batches:
+    """As much of a loader as fit asks for."""
+
+    def __len__(self) -> int:
+        return 2
+
+    def epoch(self, number: int = 0, start: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        assert (number, start) == (0, 0)
+        for begin in (3, 0):
+            yield ALL[begin : begin + 3], np.arange(5)[begin : begin + 3]
+
+
+def test_features_of_other_batches() -> None:
+    net = models.resnet20().freeze(until="fc")
+    _, (made, labels) = cached(net, Batches())
+    np.testing.assert_array_equal(labels, [3, 4, 0, 1, 2])
+    _, (expected, _) = cached(net, (ALL[:3], labels[2:]))
+    np.testing.assert_allclose(made[2:], expected, rtol=1e-6)
+
+
+def test_pictures_must_not_be_augmented() -> None:
+    loader = Loader((ALL, np.arange(5)), 2, transform=random_shift)
+    with pytest.raises(ValueError, match=r"cached: .*random numbers \(transform=random_shift\)"):
+        cached(models.resnet20().freeze(until="fc"), loader)
 
 
 def test_training_on_features_is_training_the_network() -> None:

@@ -15,6 +15,7 @@ from .features import cached, split
 from .fit import fit
 from .history import History
 from .logs import CSVLog, JSONLog
+from .pretrained import load_pretrained, read_weights
 from .schedule import Schedule, constant, cosine, one_cycle, step, warm_up
 from .state import State
 from .tensorboard import TensorBoardLog
@@ -37,8 +38,10 @@ __all__ = [
     "fit",
     "inference",
     "load_checkpoint",
+    "load_pretrained",
     "one_cycle",
     "predict",
+    "read_weights",
     "save_checkpoint",
     "split",
     "step",

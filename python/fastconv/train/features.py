@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..autograd import tensor
+from ..data import Loader
 from ..nn import BatchNorm2d, Dropout, Module, Sequential
-from .evaluate import Data, check_data, inference
+from .evaluate import Batches, Data, check_data, inference
 
-__all__ = ["cached", "features", "split"]
+__all__ = ["cached", "features", "on_features", "split"]
 
 
 def split(net: Module) -> tuple[Sequential, Sequential]:
@@ -61,25 +62,79 @@ def features(net: Module, images: NDArray[Any], batch_size: int = 64) -> NDArray
     return made
 
 
-def cached(net: Module, data: Any, batch_size: int = 64) -> tuple[Sequential, Data]:
+def cached(net: Module, data: Data | Batches, batch_size: int = 64) -> tuple[Sequential, Data]:
     """Return the part of `net` that learns, and (features, labels) for it to learn from.
 
-    `data` is a pair of arrays (images, labels), or a loader that gives such pairs in batches. The
-    pictures are seen once, so they must not be augmented: what is drawn the first time would stay.
-    Training what is returned trains `net`. Raises ValueError as `split` does.
+    `data` is a pair of arrays (images, labels), run `batch_size` (64) at a time, or a loader, of
+    which an epoch is read, a `data.Loader` in the order of its dataset. Training what is returned
+    trains `net`. Raises ValueError as `split` does, and if a transform draws random numbers: what
+    it drew once would stay.
     """
     frozen, head = split(net)
-    if isinstance(data, tuple):
-        check_data("cached", data)
+    check_data("cached", data)
+    if not isinstance(data, Batches):
         images, labels = data
         return head, (features(frozen, images, batch_size), labels)
     made, seen = [], []
-    for images, labels in data.epoch(0, 0):
-        made.append(features(frozen, images, batch_size))
+    for images, labels in _in_order(data).epoch(0, 0):
+        made.append(features(frozen, images, len(images)))
         seen.append(np.asarray(labels))
-    if not made:
-        raise ValueError("cached: there must be pictures (images=0)")
     return head, (np.concatenate(made), np.concatenate(seen))
+
+
+def on_features(
+    net: Module, train: Batches, val: Data | Batches | None
+) -> tuple[Sequential, Batches, Data | None]:
+    """Return what `fit` trains instead of `net`, on what, and what it validates on.
+
+    The batches are those of `train`: the same pictures, in the same order.
+    """
+    if not isinstance(train, Loader):
+        raise TypeError(
+            "fit: cache_features needs a pair of arrays or a data.Loader "
+            f"(train={type(train).__name__})"
+        )
+    head, data = cached(net, train)
+    batches = Loader(
+        data,
+        train.batch_size,
+        shuffle=train.shuffle,
+        seed=train.seed,
+        drop_last=train.drop_last,
+        workers=0,
+    )
+    return head, batches, None if val is None else cached(net, val)[1]
+
+
+class _Still:
+    """A transform, which must not draw from the generator it is given."""
+
+    def __init__(self, transform: Any) -> None:
+        self._transform = transform
+
+    def __call__(self, pictures: Any, rng: np.random.Generator) -> Any:
+        before = rng.bit_generator.state
+        result = self._transform(pictures, rng)
+        if rng.bit_generator.state != before:
+            name = getattr(self._transform, "__name__", type(self._transform).__name__)
+            raise ValueError(
+                "cached: features are of pictures that stay the same, so the transform must not "
+                f"draw random numbers (transform={name})"
+            )
+        return result
+
+
+def _in_order(data: Batches) -> Batches:
+    if not isinstance(data, Loader):
+        return data
+    return Loader(
+        data.dataset,
+        data.batch_size,
+        transform=None if data.transform is None else _Still(data.transform),
+        seed=data.seed,
+        workers=data.workers,
+        on_error=data.on_error,
+    )
 
 
 def _stages(module: Module) -> Iterator[Module]:
