@@ -40,7 +40,14 @@ PARAMETERS = [
     ("resnet50", {"variant": "caffe", "conv1_bias": True}, 25_557_096),
     ("resnet101", {}, 44_549_160),
     ("resnet152", {}, 60_192_808),
+    ("resnet20", {}, 269_722),
+    ("resnet32", {}, 464_154),
+    ("resnet44", {}, 658_586),
+    ("resnet56", {}, 853_018),
+    ("resnet110", {}, 1_727_962),
 ]
+# The classes they were made for, where those are not ImageNet's.
+TEN_CLASSES = ("lenet5", "resnet20", "resnet32", "resnet44", "resnet56", "resnet110")
 
 
 def build(name: str, **options: Any) -> nn.Module:
@@ -62,7 +69,7 @@ def shapes_on_the_way(net: nn.Module, size: int | None = None) -> dict[str, tupl
 def test_parameters_and_outputs(name: str, options: Any, count: int) -> None:
     net = build(name, **options)
     assert sum(p.size for p in net.parameters()) == count
-    classes = 10 if name == "lenet5" else 1000
+    classes = 10 if name in TEN_CLASSES else 1000
     assert shapes_on_the_way(net)[""] == (classes,)
     assert net.input_shape == models.input_shape(name, options.get("variant"))
     fewer = build(name, num_classes=7, **options)
@@ -129,6 +136,42 @@ def test_shapes_of_resnet(variant: str) -> None:
         assert shapes["layer4"] == (512 * expansion, 7, 7)
     strides = (net.layer2[0].conv1.stride, net.layer2[0].conv2.stride)
     assert strides == (((2, 2), (1, 1)) if variant == "caffe" else ((1, 1), (2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("lenet5", {}),
+        ("alexnet", {}),
+        ("alexnet", {"variant": "torchvision"}),
+        ("vgg11_bn", {}),
+        ("googlenet", {}),
+        ("googlenet", {"variant": "torchvision"}),
+        ("resnet18", {}),
+        ("resnet20", {}),
+    ],
+)
+def test_stages_are_what_forward_runs(name: str, options: Any) -> None:
+    net = build(name, **options).eval()
+    order: list[nn.Module] = []
+    for module in net.modules():
+        if module is not net:
+            module.register_forward_hook(lambda m, inputs, out: order.append(m))
+    x = np.zeros((1, *net.input_shape), np.float32)
+    with use_backend("shapes"), no_grad():
+        net(x)
+        called, order[:] = list(order), []
+        for stage in net.stages():
+            x = stage(x)
+    assert called == [m for m in order if m in called]
+    assert [type(m) for m in order if m not in called] in ([], [nn.Flatten])
+    assert x.shape == (1, 10 if name in TEN_CLASSES else 1000)
+
+
+def test_googlenet_with_heads_is_no_sequence() -> None:
+    for options in ({"aux_logits": True}, {"transform_input": True}):
+        with pytest.raises(ValueError, match=r"GoogLeNet: .* no sequence of stages \(aux_logits="):
+            build("googlenet", **options).stages()
 
 
 @pytest.mark.parametrize("size", [192, 256])

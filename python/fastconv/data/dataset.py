@@ -34,9 +34,10 @@ class Dataset(Protocol):
 class ArrayDataset:
     """Pictures that are in memory: `images` (N, C, H, W) float32 or uint8, `labels` (N,) integers.
 
-    `classes` names them (default None). uint8 pictures are read as (H, W, C) and float32 ones as
-    they are, (C, H, W). Raises TypeError for other dtypes; ValueError for other shapes, for other
-    than one label for each picture, and for labels that `classes` has no name for.
+    Features, float32 (N, ...) of any other number of axes, will do as well. `classes` names the
+    classes (default None). uint8 pictures are read as (H, W, C) and float32 ones as they are,
+    (C, H, W). Raises TypeError for other dtypes; ValueError for other shapes, for other than one
+    label for each picture, and for labels that `classes` has no name for.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class ArrayDataset:
             raise TypeError(f"ArrayDataset: images must be uint8 or float32 (dtype={images.dtype})")
         if not np.issubdtype(labels.dtype, np.integer):
             raise TypeError(f"ArrayDataset: labels must be integers (dtype={labels.dtype})")
-        if images.ndim != 4:
+        if images.ndim != 4 and (images.dtype == np.uint8 or images.ndim < 2):
             raise ValueError(f"ArrayDataset: images must have 4 dimensions (shape={images.shape})")
         if labels.shape != (len(images),):
             raise ValueError(
@@ -77,6 +78,9 @@ class ArrayDataset:
 
     def read_batch(self, indices: NDArray[np.int64]) -> NDArray[Any]:
         """Return a copy of several pictures, (N, H, W, C) if uint8 and (N, C, H, W) if float32."""
+        if self.images.ndim != 4:
+            features: NDArray[Any] = self.images[indices]
+            return features
         # Indexing is quickest, and keeps the order of memory, along contiguous pictures.
         lying = channels_last(self.images)
         if lying.flags.c_contiguous:

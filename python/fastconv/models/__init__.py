@@ -1,4 +1,4 @@
-"""The networks: LeNet-5, AlexNet, VGG, GoogLeNet and ResNet.
+"""The networks: LeNet-5, AlexNet, VGG, GoogLeNet and ResNet, the last also for CIFAR-10.
 
 State dicts have torchvision's names and shapes where torchvision has the network.
 
@@ -17,12 +17,14 @@ from .googlenet import GoogLeNet, GoogLeNetOutput, googlenet
 from .lenet import LeNet5, lenet5
 from .registry import get, input_shape, list_models, variants
 from .resnet import ResNet, resnet18, resnet34, resnet50, resnet101, resnet152
+from .resnet_cifar import CifarResNet, resnet20, resnet32, resnet44, resnet56, resnet110
 from .vgg import VGG, vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn
 
 __all__ = [
     "VGG",
     "AlexNet",
     "CaffeAlexNet",
+    "CifarResNet",
     "GoogLeNet",
     "GoogLeNetOutput",
     "LeNet5",
@@ -34,9 +36,14 @@ __all__ = [
     "lenet5",
     "list_models",
     "resnet18",
+    "resnet20",
+    "resnet32",
     "resnet34",
+    "resnet44",
     "resnet50",
+    "resnet56",
     "resnet101",
+    "resnet110",
     "resnet152",
     "variants",
     "vgg11",

@@ -110,6 +110,10 @@ class AlexNet(nn.Module):
         x = self.classifier(x)
         return x
 
+    def stages(self) -> list[nn.Module]:
+        """Return modules that, one after the other, compute what `forward` does."""
+        return [self.features, self.avgpool, nn.Flatten(), self.classifier]
+
 
 _SHAPES = {
     "caffe": CaffeAlexNet.input_shape,

@@ -114,6 +114,7 @@ class GoogLeNet(nn.Module):
     """See `googlenet`; state dict as torchvision.models.GoogLeNet."""
 
     input_shape: InputShape = (3, 224, 224)
+    head_names = ("fc", "aux1.fc2", "aux2.fc2")
 
     def __init__(
         self,
@@ -204,6 +205,19 @@ class GoogLeNet(nn.Module):
         if aux1 is None or aux2 is None:
             return x
         return GoogLeNetOutput(x, aux1, aux2)
+
+    def stages(self) -> list[nn.Module]:
+        """Return modules that, one after the other, compute what `forward` does.
+
+        Raises ValueError where no sequence does: with auxiliary heads or `transform_input`.
+        """
+        if self.aux1 is not None or self.transform_input:
+            raise ValueError(
+                "GoogLeNet: with auxiliary heads or transform_input it is no sequence of stages "
+                f"(aux_logits={self.aux1 is not None}, transform_input={self.transform_input})"
+            )
+        *body, dropout, fc = self.children()  # defined in the order in which they run
+        return [*body, nn.Flatten(), dropout, fc]
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> nn.LoadResult:
         """Load as Module does; a network without auxiliary heads passes over theirs."""

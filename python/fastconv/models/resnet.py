@@ -38,7 +38,12 @@ class BasicBlock(nn.Module):
     expansion: ClassVar[int] = 1
 
     def __init__(
-        self, channels: int, width: int, stride: int, downsample: nn.Module | None, _: _Variant
+        self,
+        channels: int,
+        width: int,
+        stride: int,
+        downsample: nn.Module | None,
+        _: _Variant | None = None,
     ) -> None:
         self.conv1 = nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
@@ -135,6 +140,12 @@ class ResNet(nn.Module):
         x = self.avgpool(x)  # 512x1x1
         x = self.fc(ops.flatten(x, 1))
         return x
+
+    def stages(self) -> list[nn.Module]:
+        """Return modules that, one after the other, compute what `forward` does."""
+        layers = (self.layer1, self.layer2, self.layer3, self.layer4)
+        start = (self.conv1, self.bn1, nn.ReLU(), self.maxpool)
+        return [*start, *layers, self.avgpool, nn.Flatten(), self.fc]
 
 
 def _stage(

@@ -63,6 +63,10 @@ class VGG(nn.Module):
         x = self.classifier(x)
         return x
 
+    def stages(self) -> list[nn.Module]:
+        """Return modules that, one after the other, compute what `forward` does."""
+        return [self.features, self.avgpool, nn.Flatten(), self.classifier]
+
 
 def _features(depths: tuple[int, ...], batch_norm: bool) -> nn.Sequential:
     layers: list[nn.Module] = []

@@ -83,6 +83,10 @@ class Sequential(_Listing):
                 x = module(x)
         return x
 
+    def stages(self) -> list[Module]:
+        """Return the modules inside: one after the other, they compute what `forward` does."""
+        return list(self.children())
+
     def _of(self, items: dict[str, Module]) -> Sequential:
         return Sequential(items)
 

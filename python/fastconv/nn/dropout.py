@@ -20,7 +20,8 @@ class Dropout(Module):
         self.p = probability("Dropout", "p", p)
 
     def forward(self, x: Tensor) -> Tensor:
-        return ops.dropout(x, self.p) if self.training and self.p > 0 else x
+        active = self.training and not self.frozen and self.p > 0
+        return ops.dropout(x, self.p) if active else x
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

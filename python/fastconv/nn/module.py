@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from ..autograd import Tensor
-from . import state
+from . import freezing, heads, state
 
 __all__ = ["HookHandle", "Module", "Parameter"]
 
@@ -62,6 +62,8 @@ class Module:
     """
 
     training: bool = True
+    frozen: bool = False  # then it works as in inference, whatever `training` says
+    head_names: tuple[str, ...] = ()  # of the classifiers; without any, the last Linear is it
     _buffer_names: tuple[str, ...] = ()
     _forward_hooks: ClassVar[dict[int, Any]] = {}  # every module that has hooks sets its own
 
@@ -221,9 +223,40 @@ class Module:
             parameter.grad = None
 
     def requires_grad_(self: _M, requires_grad: bool = True) -> _M:
-        """Freeze all parameters (False) or let them learn (True); return the module."""
+        """Set whether parameters learn; return the module. Batch norms stay in training: `freeze`
+        is for those, too."""
         for parameter in self.parameters():
             parameter.requires_grad = requires_grad
+        return self
+
+    def freeze(self: _M, *names: str, until: str | None = None) -> _M:
+        """Let parts of the network learn no more; return the network.
+
+        The parts are layers, with all inside them, or parameters, by dotted name ("layer1",
+        "layer2.0.conv1"); or, with `until`, all that is defined before that part. Without either,
+        everything. Frozen parameters need no gradient, so none is computed below the lowest part
+        that learns, nor activations kept; frozen layers work as in inference even in training:
+        batch norms keep and use their statistics, dropout does nothing. Raises ValueError for
+        unknown names, with those near them.
+        """
+        freezing.freeze(self, names, until)
+        return self
+
+    def unfreeze(self: _M, *names: str) -> _M:
+        """Undo `freeze` for layers or parameters by dotted name, or, without names, for all;
+        return the network. Raises ValueError for unknown names, with those near them."""
+        freezing.unfreeze(self, names)
+        return self
+
+    def replace_head(self: _M, num_classes: int) -> _M:
+        """Put a new Linear layer, freshly drawn and not frozen, in place of the classifier; return
+        the network.
+
+        Classifiers are those in `head_names` (GoogLeNet has auxiliary ones there), or else the
+        last Linear layer in order of definition. Raises ValueError if there is none, or if
+        `num_classes` is below 1.
+        """
+        heads.replace_head(self, num_classes)
         return self
 
     def astype(self: _M, dtype: Any) -> _M:

@@ -91,7 +91,8 @@ class BatchNorm2d(Module):
                 f"BatchNorm2d: x must have the axes (N, {self.num_features}, H, W) "
                 f"(shape={x.shape})"
             )
-        if not self.training and self.running_mean is not None:
+        training = self.training and not self.frozen
+        if not training and self.running_mean is not None:
             y = ops.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias, self.eps
             )
@@ -99,14 +100,14 @@ class BatchNorm2d(Module):
                 return ops.add(y, residual, activation)
             return y if activation is None else ops.relu(y)
         count = x.size // self.num_features
-        if self.training and count < 2:
+        if training and count < 2:
             raise ValueError(
                 f"BatchNorm2d: training needs more than one value per channel (shape={x.shape})"
             )
         y, mean, var = ops.batch_norm_training(
             x, self.weight, self.bias, self.eps, residual=residual, activation=activation
         )
-        if self.training:
+        if training:
             self._track(mean, var, count)
         return y
 

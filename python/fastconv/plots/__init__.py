@@ -5,8 +5,19 @@ Every function returns a matplotlib Figure, and saves it when it is given a `pat
 
 from __future__ import annotations
 
+from .confusion import confusion_matrix
+from .grad_cam import class_activation, grad_cam
 from .network import feature_maps, filters
 from .results import errors, training_curve
 from .sheet import demo_sheet
 
-__all__ = ["demo_sheet", "errors", "feature_maps", "filters", "training_curve"]
+__all__ = [
+    "class_activation",
+    "confusion_matrix",
+    "demo_sheet",
+    "errors",
+    "feature_maps",
+    "filters",
+    "grad_cam",
+    "training_curve",
+]

@@ -18,6 +18,7 @@ __all__ = [
     "FAINT",
     "INK",
     "SECOND",
+    "as_drawn",
     "finish",
     "heading",
     "new_figure",
@@ -95,6 +96,12 @@ def panels(canvas: Any, count: int, columns: int, caption: float = 0.0) -> list[
 def show(axes: Any, picture: NDArray[Any], colours: str, low: float, high: float) -> None:
     """Draw a picture (H, W), or (H, W, 3) with values from 0 to 1, without smoothing."""
     axes.imshow(np.asarray(picture), cmap=colours, vmin=low, vmax=high, interpolation="nearest")
+
+
+def as_drawn(picture: NDArray[Any]) -> NDArray[Any]:
+    """Return a picture of one channel or three, (C, H, W), as `show` takes it."""
+    drawn: NDArray[Any] = picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
+    return drawn
 
 
 def _inches(canvas: Any) -> tuple[float, float]:

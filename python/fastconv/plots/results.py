@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..train import History
-from .canvas import ACCENT, DIM, FAINT, SECOND, finish, heading, new_figure, panels, show
+from .canvas import ACCENT, DIM, FAINT, SECOND, as_drawn, finish, heading, new_figure, panels, show
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -115,8 +115,7 @@ def draw_errors(
         return
     shown = wrong[:limit]
     for one, axes in zip(shown, panels(canvas, len(shown), columns, caption=0.3), strict=True):
-        picture = images[one].transpose(1, 2, 0)
-        show(axes, picture[..., 0] if picture.shape[2] == 1 else picture, "gray_r", 0, 1)
+        show(axes, as_drawn(images[one]), "gray_r", 0, 1)
         text = f"{labels[one]} \N{RIGHTWARDS ARROW} {predictions[one]}"
         axes.set_xlabel(text, size=8, color=SECOND, labelpad=2)
 

@@ -11,9 +11,11 @@ from __future__ import annotations
 from .callbacks import Callback, CheckpointBest, EarlyStopping
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .evaluate import evaluate, inference, predict
+from .features import cached, split
 from .fit import fit
 from .history import History
 from .logs import CSVLog, JSONLog
+from .pretrained import load_pretrained, read_weights
 from .schedule import Schedule, constant, cosine, one_cycle, step, warm_up
 from .state import State
 from .tensorboard import TensorBoardLog
@@ -29,15 +31,19 @@ __all__ = [
     "Schedule",
     "State",
     "TensorBoardLog",
+    "cached",
     "constant",
     "cosine",
     "evaluate",
     "fit",
     "inference",
     "load_checkpoint",
+    "load_pretrained",
     "one_cycle",
     "predict",
+    "read_weights",
     "save_checkpoint",
+    "split",
     "step",
     "warm_up",
 ]
