@@ -278,7 +278,7 @@ def test_loader_epoch_errors_come_at_the_call() -> None:
     [
         (lambda p, rng: p.astype(np.float64), TypeError, r"\(dtype=float64\)"),
         (lambda p, rng: p[1:], ValueError, r"as many .* \(pictures=4, shape=\(3, 1, 1, 1\)\)"),
-        (lambda p, rng: p[:, 0], ValueError, r"\(pictures=4, shape=\(4, 1, 1\)\)"),
+        (lambda p, rng: p[:, 0, 0, 0], ValueError, r"\(pictures=4, shape=\(4,\)\)"),
         (None, ValueError, r"one size; .*Resize\(\(h, w\)\).* \(sizes=4x5, 4x6\)"),
     ],
 )

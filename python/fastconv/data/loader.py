@@ -202,7 +202,7 @@ def _finished(pictures: Any, count: int) -> NDArray[np.float32]:
         raise TypeError(
             f"Loader: transform must return float32 or uint8 pictures (dtype={pictures.dtype})"
         )
-    features = pictures.dtype == np.float32 and pictures.ndim == 2
+    features = pictures.dtype == np.float32 and pictures.ndim > 1
     if len(pictures) != count or not (pictures.ndim == 4 or features):
         raise ValueError(
             "Loader: transform must return as many pictures as it is given "
