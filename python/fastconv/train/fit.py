@@ -207,4 +207,4 @@ def _interruption(state: State, path: Path | None) -> str:
     )
     if path is None:
         return f"{place}; nothing was saved (checkpoint=None)"
-    return f"{place}; saved as {path}, from which resume=True goes on"
+    return f"{place}; saved as {path}, to be resumed"
