@@ -184,7 +184,11 @@ def _loader(
             seed = int(generator().integers(2**63)) if drawn is None else drawn
         return Loader(train, batch_size or _BATCH_SIZE, shuffle=True, transform=augment, seed=seed)
     given = {"batch_size": batch_size, "augment": augment, "seed": seed}
-    text = ", ".join(f"{name}={value}" for name, value in given.items() if value is not None)
+    text = ", ".join(
+        f"{name}={getattr(value, '__name__', value)}"
+        for name, value in given.items()
+        if value is not None
+    )
     if text:
         raise ValueError(
             f"fit: a loader has a batch size, a transform and a seed of its own ({text})"

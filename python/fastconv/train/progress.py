@@ -36,8 +36,8 @@ class Progress:
                 file=sys.stdout,
                 ncols=shutil.get_terminal_size().columns,  # 80 where the terminal does not say
                 mininterval=0.2,
-                bar_format="{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}"
-                " [{elapsed}<{remaining}{postfix}]",
+                # As much as 80 columns hold; the time left is that of the whole training.
+                bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
             )
             self._describe(state)
 
@@ -80,7 +80,7 @@ class Progress:
         parts = [f"loss {self._loss:.3f}", f"train {share:.1%}"]
         if history.accuracy:
             parts.append(f"val {history.accuracy[-1]:.1%}")
-        return ", ".join([*parts, f"{rate:,.0f} images/s"])
+        return " ".join([*parts, f"{rate:,.0f} images/s"])
 
     def _line(self, state: State) -> str:
         history = state.history
