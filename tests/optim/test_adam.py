@@ -84,13 +84,35 @@ def test_trajectories_are_pytorchs(name: str, options: Any) -> None:
     for mine, other in zip(params, others, strict=True):
         np.testing.assert_allclose(mine.data, other.detach().numpy(), rtol=2e-5, atol=2e-6)
 
-    resumed = getattr(optim, name)(params, lr=7.0)
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_state_moves_to_pytorch_and_back(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    params = parameters(np.float32)
+    optimizer = getattr(optim, name)(params, lr=0.05)
+    run(optimizer, params, range(3))
+    others = [torch.tensor(p.data.copy(), requires_grad=True) for p in params]
+    theirs = getattr(torch.optim, name)(others, lr=7.0)
+    saved = optimizer.state_dict()
+    saved["state"] = {
+        number: {key: torch.tensor(value) for key, value in entry.items()}
+        for number, entry in saved["state"].items()
+    }
+    theirs.load_state_dict(saved)
+    for other, g in zip(others, draw(103), strict=True):
+        other.grad = torch.tensor(g.astype(np.float32))
+    theirs.step()
+    run(optimizer, params, range(3, 4))
+
+    back = [nn.Parameter(other.detach().numpy().copy()) for other in others]
+    resumed = getattr(optim, name)(back, lr=7.0)
     resumed.load_state_dict(theirs.state_dict())
-    assert resumed.param_groups[0]["lr"] == options["lr"]
-    for p, other in zip(params, others, strict=True):
-        saved = theirs.state[other]
-        assert int(resumed.state[p]["step"]) == 5
-        np.testing.assert_allclose(resumed.state[p]["exp_avg"], saved["exp_avg"].numpy())
+    assert resumed.param_groups[0]["lr"] == 0.05
+    run(optimizer, params, range(4, 6))
+    run(resumed, back, range(4, 6))
+    for p, other in zip(params, back, strict=True):
+        assert resumed.state[other]["step"] == optimizer.state[p]["step"] == 6
+        np.testing.assert_allclose(p.data, other.data, rtol=2e-5, atol=2e-6)
 
 
 def test_the_state_is_as_pytorchs() -> None:
