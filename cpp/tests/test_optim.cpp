@@ -92,6 +92,18 @@ void test_steps() {
                      [](double& p, double g, double&, double&) { p = 0.9 * p + 0.1 * g; });
 }
 
+void test_sum_of_squares() {
+  const Values x = numbers(5);
+  std::vector<const float*> data;
+  double expected = 0;
+  for (const auto& array : x) {
+    data.push_back(array.data());
+    for (const float value : array) expected += static_cast<double>(value) * value;
+  }
+  EXPECT(std::fabs(sum_of_squares(kCount, kSizes, data.data()) - expected) < 1e-6 * expected);
+  EXPECT(sum_of_squares(0, nullptr, nullptr) == 0);
+}
+
 void test_errors() {
   float value = 0;
   const StepArrays one{1, &value, &value};
@@ -113,6 +125,7 @@ int main() {
     for (int threads : {1, 2}) {
       set_num_threads(threads);
       test_steps();
+      test_sum_of_squares();
     }
   }
   test_errors();
