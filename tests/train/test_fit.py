@@ -182,6 +182,28 @@ def test_a_loss_of_ones_own(backend: str) -> None:
     assert seen == [(4,), (2,)]
 
 
+def test_auxiliary_heads(backend: str) -> None:
+    class Heads(nn.Module):
+        def __init__(self) -> None:
+            self.main = small_net()
+            self.auxiliary = small_net(1)
+
+        def forward(self, x: Tensor) -> Any:
+            return (self.main(x), self.auxiliary(x)) if self.training else self.main(x)
+
+    def loss(output: tuple[Tensor, Tensor], labels: np.ndarray) -> Tensor:
+        main, auxiliary = (ops.cross_entropy(head, labels) for head in output)
+        return main + auxiliary * 0.3
+
+    net = Heads()
+    before = net.auxiliary[0].weight.data.copy()
+    options: dict[str, Any] = {"epochs": 1, "batch_size": 4, "loss": loss, "progress": False}
+    history = fit(net, few(8), few(8), lr=0.0, **options)
+    assert history.train_accuracy == history.accuracy == [evaluate(small_net(), few(8))]
+    fit(net, few(8), **options)
+    assert (net.auxiliary[0].weight.data != before).any()
+
+
 def test_without_validation_there_is_no_accuracy(backend: str) -> None:
     history = fit(small_net(), few(8), epochs=1, progress=False)
     assert history.accuracy == []
@@ -214,6 +236,7 @@ def test_a_bar_on_a_terminal(
         shown[-1],
     )
     assert max(map(len, shown)) <= 80
+    assert shown[0].startswith("epoch 1/2:   0%|")
 
 
 def test_nothing_is_shown_if_asked(capsys: pytest.CaptureFixture[str]) -> None:

@@ -59,6 +59,13 @@ def test_killed_many_times(tmp_path: Path) -> None:
         if process.wait() == 0:
             break
         kills += 1
+        written = {
+            path.name,
+            f".{path.name}.part",
+            f"{path.name}.jsonl",
+            f".{path.name}.jsonl.part",
+        }
+        assert {name for name in os.listdir(tmp_path) if "run" in name} <= written
         saved = load_checkpoint(path)
         assert saved.history.steps >= steps
         steps = saved.history.steps

@@ -75,9 +75,11 @@ def fit(
             5e-4); not to be given with an `optimizer`. `schedule(done)` gives the share of each
             group's rate to use, where `done` runs from 0 to 1 over the training (`one_cycle`).
         optimizer: of the parameters of `net`; None (default) makes an `optim.SGD`.
-        augment: called as `augment(images, rng)` on each batch, such as `data.random_shift`.
+        augment: called as `augment(images, rng)` on each batch, in a thread that is ahead, such as
+            `data.random_shift`.
         loss: called as `loss(net(images), labels)` (cross-entropy of logits).
-        clip_grad_norm: scale gradients down where their norm, over all, is larger. Default None.
+        clip_grad_norm: scale gradients down where their norm, over all parameters of the
+            optimizer, is larger. Default None.
         ema: an `optim.EMA` of `net`, updated after each step; accuracy is then the average's.
         callbacks: see `Callback`.
         checkpoint: file to keep a checkpoint in, written after each epoch, at the end, and also
