@@ -72,6 +72,18 @@ void bind_average_step(Arrays averages, const Arrays& params, double decay) {
   average_step(decay, static_cast<std::int64_t>(arrays.size()), arrays.data());
 }
 
+double bind_sum_of_squares(const Arrays& arrays) {
+  std::vector<std::int64_t> sizes;
+  std::vector<const float*> data;
+  for (const py::array& x : arrays) {
+    const auto array = input<float>("sum_of_squares", "arrays", x);
+    sizes.push_back(array.size);
+    data.push_back(array.data);
+  }
+  py::gil_scoped_release release;
+  return sum_of_squares(static_cast<std::int64_t>(sizes.size()), sizes.data(), data.data());
+}
+
 }  // namespace
 
 void bind_optim(py::module_& m) {
@@ -83,6 +95,7 @@ void bind_optim(py::module_& m) {
         py::arg("eps"), py::arg("weight_decay"), py::arg("decoupled"));
   m.def("average_step", &bind_average_step, py::arg("averages"), py::arg("params"),
         py::arg("decay"));
+  m.def("sum_of_squares", &bind_sum_of_squares, py::arg("arrays"));
 }
 
 }  // namespace fastconv::python

@@ -272,8 +272,8 @@ def _dropout_backward(f: ModuleType, g: Any, outputs: Outputs, a: Arguments) -> 
     return {"x": f.dropout_backward(g, a.p, a.seed)}
 
 
-# What changes its arguments instead of returning something: see functional/test_optim.py.
-STEPS = frozenset({"adam_step", "average_step", "sgd_step"})
+# What changes its arguments instead of returning arrays: see functional/test_optim.py.
+STEPS = frozenset({"adam_step", "average_step", "sgd_step", "sum_of_squares"})
 
 OPERATIONS: dict[str, Operation] = {
     "gemm": _linear_in_each("gemm", lambda a: a.a.shape[0 if a.trans_a else 1]),

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <vector>
 
 #include "core/error.hpp"
 #include "core/threads.hpp"
@@ -12,6 +13,7 @@ namespace fastconv {
 namespace {
 
 constexpr std::int64_t kGrain = 16384;  // floats of simple work that are worth a thread
+constexpr std::int64_t kSum = 16384;    // floats that are added up in single precision
 constexpr std::int64_t kLine = 16;      // floats: threads share no line of an aligned array
 
 // f(arrays, first, count) over pieces of all arrays; each thread gets as many floats as any other.
@@ -43,7 +45,7 @@ void for_pieces(const char* operation, std::int64_t count, const StepArrays* arr
 
 void sgd_step(const Sgd& options, std::int64_t count, const StepArrays* arrays) {
   for (std::int64_t k = 0; k < count; ++k) {
-    if (arrays[k].mean == nullptr && options.momentum != 0) {
+    if (options.momentum != 0 && arrays[k].mean == nullptr && arrays[k].size > 0) {
       throw Error("sgd_step: momentum needs velocities (momentum=" +
                   std::to_string(options.momentum) + ")");
     }
@@ -88,6 +90,32 @@ void average_step(double decay, std::int64_t count, const StepArrays* arrays) {
              [&](const StepArrays& a, std::int64_t at, std::int64_t n) {
                kernel(share, n, a.param + at, a.grad + at);
              });
+}
+
+double sum_of_squares(std::int64_t count, const std::int64_t* sizes, const float* const* arrays) {
+  struct Piece {
+    const float* data;
+    std::int64_t size;
+  };
+  std::vector<Piece> pieces;
+  for (std::int64_t k = 0; k < count; ++k) {
+    if (sizes[k] < 0) fail("sum_of_squares", "sizes must not be negative", {{"size", sizes[k]}});
+    for (std::int64_t at = 0; at < sizes[k]; at += kSum) {
+      pieces.push_back({arrays[k] + at, std::min(kSum, sizes[k] - at)});
+    }
+  }
+  std::vector<double> sums(pieces.size());
+  const auto kernel = optim_kernels().squares;
+  parallel_for(static_cast<std::int64_t>(pieces.size()), kGrain / kSum,
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end);
+                      ++i) {
+                   sums[i] = kernel(pieces[i].size, pieces[i].data);
+                 }
+               });
+  double total = 0;
+  for (const double part : sums) total += part;
+  return total;
 }
 
 }  // namespace fastconv

@@ -25,6 +25,8 @@ struct OptimKernels {
                float* s);
   // p += share * (x - p)
   void (*average)(float share, std::int64_t n, float* p, const float* x);
+  // The sum of x * x.
+  float (*squares)(std::int64_t n, const float* x);
 };
 
 FASTCONV_DECLARE_KERNELS(OptimKernels, optim_kernels)

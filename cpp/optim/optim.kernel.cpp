@@ -65,10 +65,27 @@ void average(float share, std::int64_t n, float* p, const float* x) {
   });
 }
 
+float squares(std::int64_t n, const float* x) {
+  constexpr int kSums = 4;  // independent ones: an addition takes four cycles
+  vf sums[kSums] = {};
+  std::int64_t i = 0;
+  for (; i + kSums * W <= n; i += kSums * W) {
+    for (int k = 0; k < kSums; ++k) {
+      const vf v = load(x + i + k * W);
+      sums[k] = fma(v, v, sums[k]);
+    }
+  }
+  for_vectors(n - i, [&](std::int64_t k, auto at) {
+    const vf v = at(x + i + k);
+    sums[0] = fma(v, v, sums[0]);
+  });
+  return sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
+
 }  // namespace
 
 extern const OptimKernels optim_kernels_table;
-const OptimKernels optim_kernels_table = {sgd, adam, average};
+const OptimKernels optim_kernels_table = {sgd, adam, average, squares};
 
 }  // namespace FASTCONV_ISA
 }  // namespace fastconv

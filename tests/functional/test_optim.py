@@ -78,6 +78,18 @@ def test_average(decay, sizes, every_isa, thread_counts):
     compare("average_step", [draw(sizes, 0), draw(sizes, 1)], {"decay": decay})
 
 
+@pytest.mark.parametrize("sizes", [*SIZES, [64], [130, 63]], ids=str)
+def test_sum_of_squares(sizes, every_isa, thread_counts):
+    arrays = draw(sizes, 0)
+    wide = [a.astype(np.float64) for a in arrays]
+    expected = sum((a * a).sum() for a in wide)
+    assert functional.sum_of_squares(arrays) == pytest.approx(expected, rel=1e-6)
+    assert reference.sum_of_squares(wide) == pytest.approx(expected, rel=1e-12)
+    for array in arrays:
+        array[-1:] = np.nan
+    assert np.isnan(functional.sum_of_squares(arrays)) == (sum(sizes) > 0)
+
+
 def test_many_shapes_in_one_call():
     shapes: list[tuple[int, ...]] = [(), (3,), (2, 5), (4, 3, 3, 3), (2, 0, 3)]
     rng = np.random.default_rng(0)
@@ -98,6 +110,7 @@ def test_gradients_in_any_layout(every_isa):
         np.testing.assert_allclose(p, expected, rtol=1e-6, err_msg=layout)
         functional.average_step([p], [other], 0.0)
         np.testing.assert_allclose(p, grad, rtol=1e-6, atol=1e-6, err_msg=layout)
+        assert functional.sum_of_squares([other]) == pytest.approx((grad**2).sum(), rel=1e-5)
 
 
 def test_same_bits_at_any_thread_count(every_isa):
@@ -119,7 +132,10 @@ def test_same_bits_at_any_thread_count(every_isa):
         functional.average_step(averages, draw(sizes, 1), 0.99)
         return tuple(averages)
 
-    for function in (sgd, adam, average):
+    def squares() -> Any:
+        return np.float64(functional.sum_of_squares(draw(sizes, 0)))
+
+    for function in (sgd, adam, average, squares):
         assert_same_bits(function)
 
 

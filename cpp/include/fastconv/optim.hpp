@@ -1,4 +1,5 @@
 // Optimizer steps: one pass over all parameters, their gradients and what is remembered of them.
+// And the sum that gradients are clipped by.
 #pragma once
 
 #include <cstdint>
@@ -42,5 +43,8 @@ void adam_step(const Adam& options, std::int64_t count, const StepArrays* arrays
 
 // param += (1 - decay) * (grad - param): `param` is an exponential moving average of `grad`.
 void average_step(double decay, std::int64_t count, const StepArrays* arrays);
+
+// The sum of all squares of arrays[k][0 .. sizes[k]), added in one order at any number of threads.
+double sum_of_squares(std::int64_t count, const std::int64_t* sizes, const float* const* arrays);
 
 }  // namespace fastconv

@@ -57,7 +57,7 @@ from fastconv.functional.norm import (
     local_response_norm,
     local_response_norm_backward,
 )
-from fastconv.functional.optim import adam_step, average_step, sgd_step
+from fastconv.functional.optim import adam_step, average_step, sgd_step, sum_of_squares
 from fastconv.functional.pool import (
     adaptive_avg_pool2d,
     adaptive_avg_pool2d_backward,
@@ -119,6 +119,7 @@ __all__ = [
     "sigmoid_backward",
     "softmax",
     "softmax_backward",
+    "sum_of_squares",
     "tanh",
     "tanh_backward",
     "to_channels_last",

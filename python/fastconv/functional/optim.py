@@ -1,4 +1,4 @@
-"""Optimizer steps: one call changes any number of parameters, in one pass over their memory.
+"""Optimizer steps, each a call and one pass over memory for any number of parameters.
 
 All raise TypeError for anything but float32 arrays and ValueError for shapes that do not fit, or
 for an array that would change but is not in C order; gradients may have any memory layout.
@@ -15,7 +15,7 @@ from fastconv.functional._arrays import Array
 from fastconv.functional._order import contiguous
 from fastconv.functional._scalars import integer, number
 
-__all__ = ["adam_step", "average_step", "sgd_step"]
+__all__ = ["adam_step", "average_step", "sgd_step", "sum_of_squares"]
 
 
 def sgd_step(
@@ -105,6 +105,12 @@ def average_step(averages: Sequence[Array], params: Sequence[Array], decay: floa
     _core.average_step(
         _changing(op, "averages", averages, averages), params, number(op, "decay", decay)
     )
+
+
+def sum_of_squares(arrays: Sequence[Array]) -> float:
+    """The sum of the squares of all elements of all arrays, of any shape."""
+    op = "sum_of_squares"
+    return _core.sum_of_squares([_arrays.flat(_arrays.dense(op, "arrays", x)) for x in arrays])
 
 
 def _sources(op: str, name: str, arrays: Sequence[Any], targets: Sequence[Any]) -> list[Array]:

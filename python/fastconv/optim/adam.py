@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..autograd import Tensor
-from .optimizer import Optimizer, step_kernels
+from .optimizer import Optimizer, kernels_for
 
 __all__ = ["Adam", "AdamW"]
 
@@ -71,9 +71,10 @@ class Adam(Optimizer):
 
     def _step(self, params: list[Tensor], step: int, group: Mapping[str, Any]) -> None:
         states = [self.state[p] for p in params]
-        step_kernels(params).adam_step(
+        grads = [p.grad for p in params]
+        kernels_for(params, grads).adam_step(
             [p.data for p in params],
-            [p.grad for p in params],
+            grads,
             [state["exp_avg"] for state in states],
             [state["exp_avg_sq"] for state in states],
             step,

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from ..autograd import Tensor
+from .optimizer import kernels_for
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_"]
 
@@ -23,11 +24,10 @@ def clip_grad_norm_(params: Tensor | Iterable[Tensor], max_norm: float) -> float
     if not max_norm > 0:
         raise ValueError(f"clip_grad_norm_: max_norm must be positive (max_norm={max_norm})")
     params = _with_gradient(params)
-    grads = [p.grad.ravel("K") for p in params if p.grad is not None]
-    norm = math.sqrt(sum(float(np.dot(g, g)) for g in grads))
+    grads = [p.grad for p in params if p.grad is not None]
+    norm = _norm(grads)
     if not math.isfinite(norm):  # squares may overflow where the norm does not
-        wide = [g.astype(np.float64) for g in grads]
-        norm = math.sqrt(sum(float(np.dot(g, g)) for g in wide))
+        norm = _norm([g.astype(np.float64) for g in grads])
     if not math.isfinite(norm):
         raise FloatingPointError(f"clip_grad_norm_: gradients must be finite (norm={norm})")
     if norm > max_norm:
@@ -47,6 +47,11 @@ def clip_grad_value_(params: Tensor | Iterable[Tensor], clip_value: float) -> No
     for param in _with_gradient(params):
         assert param.grad is not None
         param.grad = np.clip(param.grad, -clip_value, clip_value)
+
+
+def _norm(arrays: list[np.ndarray]) -> float:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return math.sqrt(kernels_for(arrays).sum_of_squares(arrays))
 
 
 def _with_gradient(params: Tensor | Iterable[Tensor]) -> list[Tensor]:

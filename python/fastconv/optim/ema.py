@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import reference
-from ..autograd.state import kernels
+from .optimizer import kernels_for
 
 if TYPE_CHECKING:
     from ..nn import Module
@@ -59,8 +58,7 @@ class EMA:
                 averages.append(self.averages[name])
             else:
                 np.copyto(self.averages[name], array)
-        native = all(a.dtype == np.float32 for a in (*arrays, *averages))
-        (kernels() if native else reference).average_step(averages, arrays, decay)
+        kernels_for(arrays, averages).average_step(averages, arrays, decay)
         self.updates += 1
 
     @contextmanager

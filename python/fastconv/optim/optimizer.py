@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,7 +12,7 @@ from .. import reference
 from ..autograd import Tensor
 from ..autograd.state import kernels
 
-__all__ = ["Optimizer", "step_kernels"]
+__all__ = ["Optimizer", "kernels_for"]
 
 
 class Optimizer:
@@ -129,11 +130,10 @@ class Optimizer:
             for group, saved in zip(self.param_groups, saved_groups, strict=True)
             for param, number in zip(group["params"], saved["params"], strict=True)
         }
-        state = {
-            param: self._loaded(param, saved_state)
-            for number, saved_state in state_dict["state"].items()
-            for param in (by_number[int(number)],)
-        }
+        state: dict[Tensor, dict[str, np.ndarray]] = {}
+        for number, saved_state in state_dict["state"].items():
+            param = by_number[int(number)]
+            state[param] = self._loaded(param, saved_state)
         merged = []
         for group, saved in zip(self.param_groups, saved_groups, strict=True):
             options = {k: v for k, v in saved.items() if k in self.defaults or k == "initial_lr"}
@@ -185,8 +185,8 @@ class Optimizer:
         return f"{self.name}({groups}\n)"
 
 
-def step_kernels(params: list[Tensor]) -> Any:
-    """Return the module whose steps fit the parameters: the backend's, but for anything other than
-    float32 the NumPy twins."""
-    arrays = [a for p in params for a in (p.data, p.grad) if a is not None]
+def kernels_for(*groups: Iterable[Any]) -> Any:
+    """Return the module whose steps fit all arrays (or tensors): the backend's, but for anything
+    other than float32 the NumPy twins."""
+    arrays = chain(*groups)
     return kernels() if all(a.dtype == np.float32 for a in arrays) else reference

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..autograd import Tensor
-from .optimizer import Optimizer, step_kernels
+from .optimizer import Optimizer, kernels_for
 
 __all__ = ["SGD"]
 
@@ -90,9 +90,10 @@ def _step(
     group: Mapping[str, Any],
 ) -> None:
     if params:
-        step_kernels(params).sgd_step(
+        grads = [p.grad for p in params]
+        kernels_for(params, grads).sgd_step(
             [p.data for p in params],
-            [p.grad for p in params],
+            grads,
             velocities,
             group["lr"],
             group["momentum"],

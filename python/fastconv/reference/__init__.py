@@ -38,7 +38,7 @@ from .norm import (
     local_response_norm,
     local_response_norm_backward,
 )
-from .optim import adam_step, average_step, sgd_step
+from .optim import adam_step, average_step, sgd_step, sum_of_squares
 from .pool import (
     adaptive_avg_pool2d,
     adaptive_avg_pool2d_backward,
@@ -104,6 +104,7 @@ __all__ = [
     "sigmoid_backward",
     "softmax",
     "softmax_backward",
+    "sum_of_squares",
     "tanh",
     "tanh_backward",
     "to_channels_last",

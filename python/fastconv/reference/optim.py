@@ -8,7 +8,7 @@ import numpy as np
 
 from ._arguments import Array, invalid, require_float, require_shape
 
-__all__ = ["adam_step", "average_step", "sgd_step"]
+__all__ = ["adam_step", "average_step", "sgd_step", "sum_of_squares"]
 
 
 def _check(op: str, targets: Sequence[Array], **others: Sequence[Array]) -> None:
@@ -93,3 +93,10 @@ def average_step(averages: Sequence[Array], params: Sequence[Array], decay: floa
     _check("average_step", averages, params=params)
     for a, p in zip(averages, params, strict=True):
         a += (1 - decay) * (p - a)
+
+
+def sum_of_squares(arrays: Sequence[Array]) -> float:
+    """The sum of the squares of all elements of all arrays."""
+    for array in arrays:
+        require_float("sum_of_squares", arrays=array)
+    return sum(float(np.square(array).sum()) for array in arrays)
