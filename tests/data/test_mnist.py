@@ -12,10 +12,8 @@ import numpy as np
 import pytest
 
 from fastconv.data import Digits, mnist, read_idx, write_idx
+from real_data import DATA
 
-DATA = Path(
-    os.environ.get("FASTCONV_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")
-)
 FULL = DATA / "mnist"
 needs_full_set = pytest.mark.skipif(
     not FULL.is_dir(), reason=f"the full MNIST is not at {FULL} (set FASTCONV_DATA)"

@@ -130,6 +130,8 @@ def _index(
                 if content is None
                 else content.read()
             )
+        if any(limited.last):  # tarfile takes any block that is no header for the end
+            raise tarfile.ReadError("a header that is none")
         if module is not None:  # the checksum of what was expanded comes last
             while limited.read(tarfile.BLOCKSIZE):
                 pass
@@ -141,27 +143,29 @@ class _LimitError(ValueError):
 
 
 class _Limited:
-    """A file that raises _LimitError(rule) when asked for bytes beyond `limit`."""
+    """A file that raises _LimitError(rule) when asked for bytes beyond `limit`; it remembers the
+    `last` that it gave."""
 
     def __init__(self, file: Any, limit: int, rule: str) -> None:
         self._file = file
         self._limit = limit
         self._rule = rule
+        self.last = b""
 
     def read(self, count: int) -> bytes:
-        content: bytes = self._file.read(self._check(count))
+        self._check(count if count > tarfile.BLOCKSIZE else 0)  # a header is tried at the end too
+        self.last = self._file.read(count)
         self._check(self._file.tell())
-        return content
+        return self.last
 
-    def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
-        moved: int = self._file.seek(self._check(place), whence)
-        return moved
+    def seek(self, place: int) -> None:
+        self._check(place)
+        self._file.seek(place)
 
     def tell(self) -> int:
         place: int = self._file.tell()
         return place
 
-    def _check(self, count: int) -> int:
-        if count > self._limit:
+    def _check(self, place: int) -> None:
+        if place > self._limit:
             raise _LimitError(self._rule)
-        return count
