@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..nn import Module
-from ..optim import Optimizer
+from ..optim import EMA, Optimizer
 from ..random import generator
 from .history import History
 from .storage import read_tree, write_tree
@@ -47,19 +47,25 @@ class Checkpoint:
     tally: dict[str, Any]
     settings: dict[str, Any]
 
-    def restore(self, net: Module, optimizer: Optimizer | None = None, *, ema: Any = None) -> None:
+    def restore(
+        self, net: Module, optimizer: Optimizer | None = None, *, ema: EMA | None = None
+    ) -> None:
         """Put everything back: weights, the optimizer, the average, and `fastconv.random`.
 
         Nothing changes unless everything fits: raises ValueError if names, shapes or types of
-        the weights differ, or if the optimizer is of another class or has other groups.
+        the weights differ, if the optimizer is of another class or has other groups, or if there
+        is no average for `ema`.
         """
         self._check_weights(net)
+        average = None if ema is None else self._check_average(ema)
         options = None if optimizer is None else self._check_optimizer(optimizer)
         if optimizer is not None and options is not None:
             try:
                 optimizer.load_state_dict(options)  # checks before it changes anything
             except (ValueError, TypeError, KeyError) as error:
                 raise self._unfit("the optimizer's state must fit", reason=error) from error
+        if ema is not None and average is not None:
+            ema.load_state_dict(average)
         net.load_state_dict(self.weights)
         generator().bit_generator.state = self.random
 
@@ -80,6 +86,15 @@ class Checkpoint:
                     network=f"{array.dtype}{list(array.shape)}",
                     saved=f"{saved.dtype}{list(saved.shape)}",
                 )
+
+    def _check_average(self, ema: EMA) -> dict[str, Any]:
+        if self.ema is None:
+            raise self._unfit("the average must be one that was saved", ema=None)
+        averages = self.ema["averages"]
+        own = {name: (a.shape, a.dtype) for name, a in ema.averages.items()}
+        if own != {name: (a.shape, a.dtype) for name, a in averages.items()}:
+            raise self._unfit("the average must be of the network that was saved", of=len(own))
+        return self.ema
 
     def _check_optimizer(self, optimizer: Optimizer) -> dict[str, Any]:
         """Return the optimizer's state dict as the optimizer itself would have made it."""
@@ -109,7 +124,7 @@ def save_checkpoint(
     net: Module,
     optimizer: Optimizer | None = None,
     *,
-    ema: Any = None,
+    ema: EMA | None = None,
     history: History | None = None,
     epoch: int = 0,
     step: int = 0,
@@ -176,8 +191,7 @@ def _checked(path: Path, tree: dict[str, Any]) -> Checkpoint:
     if not all(type(tree[name]) is int and tree[name] >= 0 for name in ("epoch", "step")):
         raise ValueError(f"the place is none: epoch {tree['epoch']}, step {tree['step']}")
     _check_optimizer(tree["optimizer"])
-    if not isinstance(tree["ema"], (dict, type(None))):
-        raise TypeError("ema is no dict")
+    _check_average(tree["ema"])
     np.random.PCG64().state = tree["random"]  # raises where it is no such state
     return Checkpoint(path=path, **{**tree, "history": _history(tree["history"])})
 
@@ -192,6 +206,17 @@ def _check_optimizer(saved: Any) -> None:
         raise ValueError(f"the optimizer's state is of parameters {sorted(saved['state'])}")
     if not isinstance(saved["name"], str):
         raise TypeError("the optimizer has no name")
+
+
+def _check_average(saved: Any) -> None:
+    if saved is None:
+        return
+    if not all(isinstance(array, np.ndarray) for array in saved["averages"].values()):
+        raise TypeError("the averages are no arrays")
+    if not 0 <= saved["decay"] < 1 or type(saved["updates"]) is not int:
+        raise ValueError(f"the average has decay {saved['decay']}, updates {saved['updates']}")
+    if type(saved["warm_up"]) is not bool:
+        raise TypeError("the average has no warm_up")
 
 
 def _history(saved: dict[str, Any]) -> History:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,9 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..autograd import no_grad, tensor
+from ..data import Dataset, Loader
 from ..nn import Module
 
-__all__ = ["Batches", "Data", "accuracy", "check_data", "evaluate", "inference", "predict"]
+__all__ = [
+    "Batches",
+    "Data",
+    "accuracy",
+    "check_data",
+    "evaluate",
+    "inference",
+    "predict",
+    "running",
+]
 
 Data = tuple[NDArray[Any], NDArray[Any]]
 
@@ -41,6 +51,16 @@ def inference(net: Module) -> Iterator[None]:
             module.training = mode
 
 
+@contextmanager
+def running(batches: Iterator[Data]) -> Iterator[Iterator[Data]]:
+    """Inside, go through `batches`; afterwards what prepares further ones has ended."""
+    try:
+        yield batches
+    finally:
+        if isinstance(batches, Generator):
+            batches.close()
+
+
 def predict(net: Module, images: NDArray[Any], batch_size: int = 256) -> NDArray[np.int64]:
     """Return the class of the largest output for each of `images` (N, C, H, W), as (N,) int64."""
     if batch_size < 1:
@@ -53,30 +73,27 @@ def predict(net: Module, images: NDArray[Any], batch_size: int = 256) -> NDArray
     return answers
 
 
-def evaluate(net: Module, data: Data | Batches, batch_size: int = 256) -> float:
+def evaluate(net: Module, data: Data | Dataset | Batches, batch_size: int = 256) -> float:
     """Return the share, from 0 to 1, of `data` that `net` classifies rightly.
 
-    `data` is a pair (images (N, C, H, W), labels (N,)), run `batch_size` (256) at a time, or a
-    `data.Loader`, which has batches of its own. Raises ValueError if there are no pictures, or not
-    one label for each.
+    `data` is a pair (images (N, C, H, W), labels (N,)) or a dataset, run `batch_size` (256) at a
+    time, or a `data.Loader`, which has batches of its own. Raises ValueError if there are no
+    pictures, or not one label for each.
     """
     check_data("evaluate", data)
-    share = accuracy(net, data, batch_size)
+    share = accuracy(net, cut(data, batch_size))
     assert share is not None  # nothing stopped it
     return share
 
 
 def accuracy(
-    net: Module,
-    data: Data | Batches,
-    batch_size: int = 256,
-    stopped: Callable[[], bool] = lambda: False,
+    net: Module, data: Batches, stopped: Callable[[], bool] = lambda: False
 ) -> float | None:
     """Do the work of `evaluate`; None if `stopped()` became true between two batches."""
     right = count = 0
-    with inference(net):
-        for images, labels in data.epoch() if isinstance(data, Batches) else _cut(data, batch_size):
-            right += int((predict(net, images, batch_size) == labels).sum())
+    with inference(net), running(data.epoch()) as batches:
+        for images, labels in batches:
+            right += int((predict(net, images, len(labels)) == labels).sum())
             count += len(labels)
             if stopped():
                 return None
@@ -85,13 +102,13 @@ def accuracy(
     return right / count
 
 
-def check_data(op: str, data: Data | Batches) -> None:
+def check_data(op: str, data: Data | Dataset | Batches) -> None:
     """Raise ValueError, in the name of `op`, unless there are pictures and a label for each."""
     if isinstance(data, Batches):
         if not len(data):
             raise ValueError(f"{op}: the loader must have batches (batches=0)")
         return
-    images, labels = data
+    images, labels = data if isinstance(data, (tuple, list)) else (data, data.labels)
     if len(images) != len(labels) or not len(images):
         raise ValueError(
             f"{op}: there must be pictures, and one label for each "
@@ -99,7 +116,6 @@ def check_data(op: str, data: Data | Batches) -> None:
         )
 
 
-def _cut(data: Data, batch_size: int) -> Iterator[Data]:
-    images, labels = data
-    for start in range(0, len(images), batch_size):
-        yield images[start : start + batch_size], labels[start : start + batch_size]
+def cut(data: Data | Dataset | Batches, batch_size: int) -> Batches:
+    """Return batches of `data`, in its order; a loader as it is."""
+    return data if isinstance(data, Batches) else Loader(data, batch_size)

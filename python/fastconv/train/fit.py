@@ -5,21 +5,24 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..autograd import ops
-from ..data import Loader
+from ..data import Dataset, Loader
 from ..nn import Module
-from ..optim import SGD, Optimizer
+from ..optim import EMA, SGD, Optimizer
 from ..random import generator
 from .callbacks import Callback
 from .checkpoint import Checkpoint, load_checkpoint
-from .evaluate import Batches, Data, check_data
+from .evaluate import Batches, Data, check_data, cut
 from .history import History
 from .interrupt import Interrupt
-from .loop import Augment, Loop, Loss
+from .loop import Loop, Loss
 from .progress import Progress
 from .saver import Saver
 from .schedule import Schedule, one_cycle
@@ -28,14 +31,17 @@ from .state import State
 
 __all__ = ["fit"]
 
+Augment = Callable[[NDArray[Any], np.random.Generator], NDArray[Any]]
+
 _BATCH_SIZE = 64
+_VALIDATION_BATCH = 256
 _LR, _MOMENTUM, _WEIGHT_DECAY = 0.1, 0.9, 5e-4
 
 
 def fit(
     net: Module,
-    train: Data | Batches,
-    val: Data | Batches | None = None,
+    train: Data | Dataset | Batches,
+    val: Data | Dataset | Batches | None = None,
     epochs: int = 8,
     batch_size: int | None = None,
     lr: float | None = None,
@@ -47,7 +53,7 @@ def fit(
     augment: Augment | None = None,
     loss: Loss = ops.cross_entropy,
     clip_grad_norm: float | None = None,
-    ema: Any = None,
+    ema: EMA | None = None,
     callbacks: Sequence[Callback] = (),
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_steps: int | None = None,
@@ -59,10 +65,12 @@ def fit(
     """Train `net` in place and return its `History`.
 
     Args:
-        train: pictures (N, C, H, W) and their labels (N,), or a `data.Loader`.
+        train: pictures (N, C, H, W), float32 or uint8, and their labels (N,); a dataset, such as
+            `data.cifar10(path)`; or a `data.Loader`.
         val: the same, to measure accuracy on after each epoch. Default None: not measured.
         epochs: passes over `train` (8).
-        batch_size: pictures in a step (64); a loader has its own, so not to be given with one.
+        batch_size: pictures in a step (64). A loader has a batch size, a transform and a seed of
+            its own: then `batch_size`, `augment` and `seed` must not be given.
         lr, momentum, weight_decay: of stochastic gradient descent, as in `optim.SGD` (0.1, 0.9,
             5e-4); not to be given with an `optimizer`. `schedule(done)` gives the share of each
             group's rate to use, where `done` runs from 0 to 1 over the training (`one_cycle`).
@@ -94,13 +102,15 @@ def fit(
         check_data("fit", data)
     _check_numbers(epochs, batch_size, clip_grad_norm, seed)
     optimizer = _optimizer(net, optimizer, lr=lr, momentum=momentum, weight_decay=weight_decay)
+    if ema is not None and ema.net is not net:
+        raise ValueError(
+            "fit: ema must be the average of the network that learns (ema.net=another)"
+        )
     saver = Saver(
         None if checkpoint is None else Path(checkpoint), checkpoint_steps, checkpoint_seconds
     )
     saved = _saved(saver.path, resume)
-    if seed is None:
-        seed = int(generator().integers(2**63)) if saved is None else saved.settings.get("seed", 0)
-    loader = _loader(train, batch_size, seed)
+    loader = _loader(train, batch_size, augment, seed, saved)
     state = State(
         net,
         optimizer,
@@ -110,8 +120,7 @@ def fit(
         validation=val is not None,
         ema=ema,
         settings=collect_settings(
-            loader, optimizer, seed, ema, schedule=schedule, augment=augment, loss=loss,
-            clip_grad_norm=clip_grad_norm,
+            loader, optimizer, ema, schedule=schedule, loss=loss, clip_grad_norm=clip_grad_norm,
         ),
     )  # fmt: skip
     if saved is not None:
@@ -120,12 +129,10 @@ def fit(
     loop = Loop(
         state,
         loader,
-        val,
+        None if val is None else cut(val, _VALIDATION_BATCH),
         schedule=schedule,
-        augment=augment,
         loss=loss,
         clip_grad_norm=clip_grad_norm,
-        seed=seed,
         callbacks=callbacks,
         saver=saver,
     )
@@ -164,11 +171,24 @@ def _optimizer(net: Module, optimizer: Optimizer | None, **wanted: float | None)
     return optimizer
 
 
-def _loader(train: Data | Batches, batch_size: int | None, seed: int) -> Batches:
+def _loader(
+    train: Data | Dataset | Batches,
+    batch_size: int | None,
+    augment: Augment | None,
+    seed: int | None,
+    saved: Checkpoint | None,
+) -> Batches:
     if not isinstance(train, Batches):
-        return Loader(train, batch_size or _BATCH_SIZE, shuffle=True, seed=seed)
-    if batch_size is not None:
-        raise ValueError(f"fit: a loader has a batch size of its own (batch_size={batch_size})")
+        if seed is None:
+            drawn = None if saved is None else saved.settings.get("seed")
+            seed = int(generator().integers(2**63)) if drawn is None else drawn
+        return Loader(train, batch_size or _BATCH_SIZE, shuffle=True, transform=augment, seed=seed)
+    given = {"batch_size": batch_size, "augment": augment, "seed": seed}
+    text = ", ".join(f"{name}={value}" for name, value in given.items() if value is not None)
+    if text:
+        raise ValueError(
+            f"fit: a loader has a batch size, a transform and a seed of its own ({text})"
+        )
     return train
 
 

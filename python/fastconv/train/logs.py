@@ -57,11 +57,11 @@ class _Lines(Callback):
     def on_start(self, state: State) -> None:
         text = self._head
         if state.history.steps and self.path.exists():
-            text += "".join(self._kept(state.history.steps))
+            text += "".join(self._kept(state.epoch, state.history.steps))
         replace_file(self.path, lambda path: _write(path, text))
 
-    def _kept(self, steps: int) -> Iterable[str]:
-        """The lines up to a step, the head left out."""
+    def _kept(self, epochs: int, steps: int) -> Iterable[str]:
+        """The lines up to an epoch and a step, the head left out."""
         lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
         if self._head:
             if lines and lines[0] != self._head:
@@ -71,10 +71,10 @@ class _Lines(Callback):
             if not line.endswith("\n"):
                 return
             try:
-                step = self._step(line)
-            except (ValueError, KeyError, TypeError, IndexError) as error:
+                epoch, step = self._place(line)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise self._foreign(line) from error
-            if step <= steps:
+            if epoch <= epochs and step <= steps:
                 yield line
 
     def _foreign(self, line: str) -> ValueError:
@@ -83,8 +83,8 @@ class _Lines(Callback):
             f"(file={self.path}, line={line!r})"
         )
 
-    def _step(self, line: str) -> int:
-        """The step that a line is of."""
+    def _place(self, line: str) -> tuple[int, int]:
+        """The epoch whose end a line tells of (0: of none), and the step."""
         raise NotImplementedError
 
     def _append(self, line: str) -> None:
@@ -109,8 +109,9 @@ class CSVLog(_Lines):
         csv.DictWriter(text, _COLUMNS, lineterminator="\n").writerow(epoch_record(state))
         self._append(text.getvalue())
 
-    def _step(self, line: str) -> int:
-        return int(line.split(",")[_COLUMNS.index("step")])
+    def _place(self, line: str) -> tuple[int, int]:
+        epoch, step = line.split(",")[:2]
+        return int(epoch), int(step)
 
 
 class JSONLog(_Lines):
@@ -137,8 +138,9 @@ class JSONLog(_Lines):
     def on_epoch(self, state: State) -> None:
         self._append(json.dumps(epoch_record(state)) + "\n")
 
-    def _step(self, line: str) -> int:
-        return int(json.loads(line)["step"])
+    def _place(self, line: str) -> tuple[int, int]:
+        record = json.loads(line)
+        return int(record.get("epoch", 0)), int(record["step"])
 
 
 def _write(path: Path, text: str) -> None:

@@ -5,44 +5,38 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ..autograd import Tensor, tensor
-from ._stand_in import clip_grad_norm_, scale_lr
+from ..optim import clip_grad_norm_
 from .callbacks import Callback
-from .evaluate import Batches, Data, accuracy
+from .evaluate import Batches, accuracy, running
 from .interrupt import Interrupt
 from .progress import Progress
 from .saver import Saver
 from .schedule import Schedule
 from .state import State
 
-__all__ = ["Augment", "Loop", "Loss"]
+__all__ = ["Loop", "Loss"]
 
-Augment = Callable[[NDArray[Any], np.random.Generator], NDArray[Any]]
 Loss = Callable[[Any, NDArray[Any]], Tensor]
-
-_AUGMENT = 1  # what the seed's stream is for; the loader has streams of its own
 
 
 class Loop:
-    """Runs a training on; every step is a function of `state`, `seed` and the batch."""
+    """Runs a training on; every step is a function of the state and of the batch."""
 
     def __init__(
         self,
         state: State,
         train: Batches,
-        val: Data | Batches | None,
+        val: Batches | None,
         *,
         schedule: Schedule,
-        augment: Augment | None,
         loss: Loss,
         clip_grad_norm: float | None,
-        seed: int,
         callbacks: Sequence[Callback],
         saver: Saver,
     ) -> None:
@@ -50,10 +44,8 @@ class Loop:
         self._train = train
         self._val = val
         self._schedule = schedule
-        self._augment = augment
         self._loss = loss
         self._clip_grad_norm = clip_grad_norm
-        self._seed = seed
         self._callbacks = callbacks
         self._saver = saver
 
@@ -79,31 +71,28 @@ class Loop:
         if state.step == state.steps_per_epoch:  # interrupted in its validation
             return True
         begin = time.perf_counter()
-        for images, labels in self._train.epoch(state.epoch, state.step):
-            self._step(images, labels)
-            state.step_seconds += time.perf_counter() - begin
-            self._display.step(state)
-            for callback in self._callbacks:
-                callback.on_step(state)
-            self._tick()
-            self._saver.step(state)
-            if self._interrupt.requested:
-                return False
-            if state.stop:
-                return state.step == state.steps_per_epoch
-            begin = time.perf_counter()
+        with running(self._train.epoch(state.epoch, state.step)) as batches:
+            for images, labels in batches:
+                self._step(images, labels)
+                state.step_seconds += time.perf_counter() - begin
+                self._display.step(state)
+                for callback in self._callbacks:
+                    callback.on_step(state)
+                self._tick()
+                self._saver.step(state)
+                if self._interrupt.requested:
+                    return False
+                if state.stop:
+                    return state.step == state.steps_per_epoch
+                begin = time.perf_counter()
         return True
 
     def _step(self, images: NDArray[Any], labels: NDArray[Any]) -> None:
         state, history = self._state, self._state.history
-        if self._augment is not None:
-            key = (_AUGMENT, state.epoch, state.step)
-            sequence = np.random.SeedSequence(self._seed, spawn_key=key)
-            images = self._augment(images, np.random.default_rng(sequence))
         done = (state.epoch * state.steps_per_epoch + state.step) / (
             state.epochs * state.steps_per_epoch
         )
-        scale_lr(state.optimizer, self._schedule(done))
+        state.optimizer.scale_lr(self._schedule(done))
         rate = float(state.optimizer.param_groups[0]["lr"])
         output = state.net(tensor(images))
         error = self._loss(output, labels)
@@ -148,8 +137,11 @@ class Loop:
         self._saver.save(state)
         return True
 
-    def _validate(self, val: Data | Batches) -> float | None:
-        return accuracy(self._state.net, val, stopped=lambda: self._interrupt.requested)
+    def _validate(self, val: Batches) -> float | None:
+        """Measure accuracy, the average's if there is one; None if interrupted."""
+        net, ema = self._state.net, self._state.ema
+        with nullcontext() if ema is None else ema.applied():
+            return accuracy(net, val, stopped=lambda: self._interrupt.requested)
 
     def _tick(self) -> None:
         self._state.history.seconds = time.perf_counter() - self._start

@@ -5,26 +5,28 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..optim import Optimizer
+from ..optim import EMA, Optimizer
 from .checkpoint import Checkpoint
 from .evaluate import Batches
 from .state import State
 
 __all__ = ["check_settings", "collect_settings"]
 
+_LOADER = ("batch_size", "shuffle", "transform", "seed", "drop_last")
+
 
 def collect_settings(
-    loader: Batches, optimizer: Optimizer, seed: int, ema: Any, **options: Any
+    loader: Batches, optimizer: Optimizer, ema: EMA | None, **options: Any
 ) -> dict[str, Any]:
     """Return the settings as JSON has them; functions count by their names."""
     settings = {
-        "seed": seed,
         "steps_per_epoch": len(loader),
-        "batch_size": getattr(loader, "batch_size", None),
+        "pictures": len(loader.labels) if hasattr(loader, "labels") else None,
+        **{name: _plain(getattr(loader, name, None)) for name in _LOADER},
         "optimizer": optimizer.name,
         "groups": [_options(group) for group in optimizer.param_groups],
         "ema": None if ema is None else ema.decay,
-        **{name: _name(value) if callable(value) else value for name, value in options.items()},
+        **{name: _plain(value) for name, value in options.items()},
     }
     plain: dict[str, Any] = json.loads(json.dumps(settings, default=float))
     return plain
@@ -60,5 +62,8 @@ def _options(group: dict[str, Any]) -> dict[str, Any]:
     return {**others, "lr": rate, "params": len(group["params"])}
 
 
-def _name(function: Any) -> str:
-    return getattr(function, "__name__", type(function).__name__)
+def _plain(value: Any) -> Any:
+    """Functions and objects by their names, all else as it is."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return getattr(value, "__name__", type(value).__name__)

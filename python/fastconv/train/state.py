@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..nn import Module
-from ..optim import Optimizer
+from ..optim import EMA, Optimizer
 from .checkpoint import Checkpoint, save_checkpoint
 from .history import History
 
@@ -30,7 +30,7 @@ class State:
     epochs: int
     steps_per_epoch: int
     validation: bool = False
-    ema: Any = None
+    ema: EMA | None = None
     epoch: int = 0
     step: int = 0
     stop: bool = False
