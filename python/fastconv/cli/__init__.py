@@ -1,4 +1,4 @@
-"""The command `fastconv`: info, summary, train, demo (the extra `cli`, and `demo` for the last)."""
+"""The command `fastconv`: info, summary, train, finetune, demo (the extra `cli`, and `demo` for the last)."""
 
 from __future__ import annotations
 
