@@ -67,6 +67,8 @@ def finetune(
     Without --weights there is nothing to freeze or to fine-tune: only the network from scratch.
     """
 
+    import numpy as np
+
     import fastconv
 
     from .. import models
