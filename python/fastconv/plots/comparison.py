@@ -126,7 +126,8 @@ def draw_mistakes(
 ) -> None:
     """Draw pictures that a run's network takes for the wrong class, the surest first, and below
     each where it sees that class."""
-    heading(canvas, f"Most wrong, {run.name}", "above what the network was most sure of, wrongly")
+    note = "above the true class, below the answer and what speaks for it"
+    heading(canvas, f"Most wrong, {run.name}", note)
     if not mistakes:
         canvas.text(0.5, 0.5, "none", size=11, color=DIM, ha="center", va="center")
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -134,7 +135,9 @@ def fit(
     learner: Module = net
     batches, tests = loader, None if val is None else cut(val, _VALIDATION_BATCH)
     if cache_features:
+        begin = time.perf_counter()
         learner, batches, tests = on_features(net, batches, tests)
+        state.history.seconds += time.perf_counter() - begin
     loop = Loop(
         state,
         learner,
