@@ -160,15 +160,16 @@ def _plain(picture: NDArray[Any], preset: Preset | None) -> NDArray[Any]:
 
 
 def _apart(values: list[float], least: float) -> list[float]:
-    """Move values so that they lie at least `least` apart, each as little as possible."""
-    order = np.argsort(values)
-    places = np.array(values, float)[order]
-    for _ in range(len(values)):
-        gaps = np.diff(places)
-        for place in np.flatnonzero(gaps < least):
-            lack = (least - (places[place + 1] - places[place])) / 2
-            places[place] -= max(lack, 0)
-            places[place + 1] += max(lack, 0)
-    result = np.empty(len(values))
-    result[order] = places
-    return [float(value) for value in result]
+    """Move values so that they lie at least `least` apart, by the least squares of ways."""
+    order = np.argsort(values, kind="stable")
+    room = least * np.arange(len(values))
+    # Less the room that each needs they only must not fall: isotonic regression, whose solution
+    # is means of neighbours that were in the wrong order.
+    groups: list[list[float]] = []
+    for value in np.array(values)[order] - room:
+        groups.append([float(value)])
+        while len(groups) > 1 and np.mean(groups[-2]) > np.mean(groups[-1]):
+            groups[-2] += groups.pop()
+    moved = np.empty(len(values))
+    moved[order] = [np.mean(group) for group in groups for _ in group] + room
+    return [float(value) for value in moved]
