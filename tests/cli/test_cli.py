@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,12 +19,13 @@ pytest.importorskip("fastconv._core", reason="fastconv is not built")
 from click.testing import CliRunner, Result
 
 import fastconv
+from fastconv import nn
 from fastconv.cli import main
 from fastconv.cli.group import commands
 from fastconv.cli.race import race
 from fastconv.data import mnist, write_idx
 from fastconv.models import lenet5
-from fastconv.train import evaluate
+from fastconv.train import CSVLog, State, evaluate
 
 
 @pytest.fixture(autouse=True)
@@ -144,11 +146,16 @@ def test_train_on_the_sample_repeats_itself() -> None:
 @pytest.mark.parametrize(
     ("arguments", "rule"),
     [
-        (["resnet50"], r"no such network of digits: 'resnet50'; choose from lenet5"),
+        (["resnet50"], r"no such network of 1x28x28 or .*: 'resnet50'; choose from lenet5"),
         (["lenet5", "--epochs", "0"], r"--epochs"),
         (["lenet5", "--batch-size", "x"], r"--batch-size"),
         (["lenet5", "--lr", "0"], r"--lr"),
         (["lenet5", "--threads", "0"], r"--threads"),
+        (["lenet5", "--resume"], r"--resume.* there must be a --checkpoint"),
+        (["lenet5", "--checkpoint", "run.npz"], r"'run.npz' must end in .safetensors"),
+        (["lenet5", "--log", "log.txt"], r"'log.txt' must end in .csv or .jsonl"),
+        (["lenet5", "--optimizer", "rprop"], r"'rprop' is not one of 'sgd', 'adam', 'adamw'"),
+        (["lenet5", "--schedule", "x"], r"'x' is not one of 'one_cycle', 'cosine'"),
         (["lenet5", "--save", "weights.h5"], r"'weights.h5' must end in .npz"),
         (["lenet5", "--save", "absent/weights.npz"], r"there is no folder absent"),
         (["lenet5", "--data", "absent"], r"mnist: .*train-images-idx3-ubyte.*folder=absent"),
@@ -160,6 +167,56 @@ def test_train_mistakes(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert re.search(rule, fail("train", *arguments))
+
+
+def test_train_is_interrupted_and_resumed(
+    tmp_path: Path, few_digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("safetensors")
+    checkpoint, log = tmp_path / "run.safetensors", tmp_path / "log.csv"
+    options = ["train", "lenet5", "--data", few_digits, "--epochs", 3, "--batch-size", 50]
+    options += ["--optimizer", "adamw", "--schedule", "cosine", "--seed", 2]
+    expected = succeed(*options).splitlines()[-1]
+    options += ["--checkpoint", checkpoint, "--log", log]
+
+    class Press(CSVLog):
+        def on_step(self, state: State) -> None:
+            if state.history.steps == 14:
+                signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(importlib.import_module("fastconv.train"), "CSVLog", Press)
+        result = run(*options)
+    assert result.exit_code == 130
+    assert "fit: interrupted after 1 of 3 epochs and 4 of 10 steps" in result.output
+    out = succeed(*options, "--resume").splitlines()
+    assert out[1] == f"{checkpoint}: to go on after 1 epochs and 4 steps"
+    assert out[-1] == expected
+    assert [line.split(",")[0] for line in log.read_text().splitlines()] == ["epoch", *"123"]
+    assert "seed=3 but saved=2" in fail(*options, "--resume", "--seed", 3)
+    cut = checkpoint.read_bytes()[:-1]
+    checkpoint.write_bytes(cut)
+    assert "a whole safetensors file" in fail(*options, "--resume")
+    assert checkpoint.read_bytes() == cut
+
+
+def test_train_on_cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def tiny() -> nn.Module:
+        return nn.Sequential(nn.Conv2d(3, 4, 8, stride=8), nn.Flatten(), nn.Linear(64, 10))
+
+    registry: Any = importlib.import_module("fastconv.models.registry")
+    monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    registry.register(default=(3, 32, 32))(tiny)
+    rng = np.random.default_rng(0)
+    for name in [f"data_batch_{number}" for number in range(1, 6)] + ["test_batch"]:
+        rows = rng.integers(0, 256, (40, 3073), np.uint8)  # a label, then three planes
+        rows[:, 0] %= 10
+        (tmp_path / f"{name}.bin").write_bytes(rows.tobytes())
+    out = succeed("train", "tiny", "--data", tmp_path, "--epochs", 2, "--schedule", "step")
+    lines = out.splitlines()
+    assert lines[0] == "tiny: 200 pictures to learn from, 40 to test on"
+    assert lines[3].startswith("4 steps in ")  # of 128
+    assert "must be given" in fail("train", "tiny")
 
 
 def test_damaged_data_is_one_line(tmp_path: Path) -> None:

@@ -53,6 +53,9 @@ def check(root: Path) -> None:
     assert {name: files.read(name) for name in files.names} == {
         name: CONTENT[name] for name in files.names
     }
+    assert (
+        {"", "train", "train/a", "train/b", "train/a/deeper"} >= files.folders >= {"train/a/deeper"}
+    )
     assert files.title("train/b/1.jpg") == f"{root}/train/b/1.jpg"
 
 

@@ -90,6 +90,17 @@ def test_errors(root: Path) -> None:
         ImageFolder(root / "train" / "wasps")
 
 
+@pytest.mark.parametrize("suffix", [None, "", ".gz"])
+def test_an_empty_class_is_not_left_out(root: Path, suffix: str | None) -> None:
+    # Left out, it would change the numbers of the classes after it.
+    (root / "val" / "bats").mkdir()
+    if suffix is not None:
+        root = packed(root, suffix)
+    assert ImageFolder(root, "train").classes == ["ants", "bees"]
+    with pytest.raises(ValueError, match=r"must hold pictures .*split='val', without=bats\)"):
+        ImageFolder(root, "val")
+
+
 @pytest.mark.parametrize("suffix", [None, ".gz"])
 def test_a_damaged_picture(root: Path, suffix: str | None) -> None:
     victim = root / "train" / "ants" / "2.PNG"

@@ -148,6 +148,11 @@ def test_loader_steps_and_order_draw_apart() -> None:
     loader = Loader((IMAGES, LABELS), 5, shuffle=True, transform=noise)
     (first, order), (second, _) = collect(loader)
     assert first != second
+    drawn: list[int] = []
+    shuffled = Loader((IMAGES, LABELS), 10, shuffle=True, workers=0)
+    shuffled.transform = lambda x, rng: drawn.extend(rng.permutation(10).tolist()) or x
+    ((_, labels),) = collect(shuffled)
+    assert labels != drawn
     assert collect(Loader((IMAGES, LABELS), 5, transform=noise))[0][0] == first
     assert collect(Loader((IMAGES, LABELS), 5, shuffle=True, seed=1))[0][1] != order
 

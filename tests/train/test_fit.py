@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
-import fastconv.random
-from fastconv import nn
+from fastconv import nn, optim
 from fastconv.autograd import Tensor, is_grad_enabled, ops, use_backend
-from fastconv.data import Digits, mnist, random_shift
+from fastconv.data import ArrayDataset, Digits, Loader, mnist, random_shift
 from fastconv.train import constant, cosine, evaluate, fit, inference, one_cycle, predict
+from trainings import few, same_history, same_weights, small_net
 
 
 @pytest.fixture(params=["reference", "native"])
@@ -31,22 +33,6 @@ def digits() -> tuple[Digits, Digits]:
         Digits(train.images[:640], train.labels[:640]),
         Digits(test.images[:200], test.labels[:200]),
     )
-
-
-def small_net(seed: int = 0) -> nn.Sequential:
-    fastconv.random.manual_seed(seed)
-    return nn.Sequential(
-        nn.Conv2d(1, 8, 5, stride=2),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(8 * 6 * 6, 10),
-    )
-
-
-def few(count: int = 32) -> Digits:
-    rng = np.random.default_rng(0)
-    return Digits(rng.random((count, 1, 28, 28), np.float32), rng.integers(0, 10, count))
 
 
 def test_it_learns(backend: str, digits: tuple[Digits, Digits]) -> None:
@@ -96,6 +82,95 @@ def test_schedule_and_optimizer_options(backend: str) -> None:
     assert history.lr == [0.5 * one_cycle(step / 4) for step in range(4)]
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda net: optim.SGD(net.parameters(), lr=0.3, momentum=0.9, weight_decay=5e-4),
+        lambda net: optim.Adam(net.parameters(), lr=0.3),
+    ],
+)
+def test_an_optimizer_of_ones_own(make: Callable[[nn.Module], optim.Optimizer]) -> None:
+    options: dict[str, Any] = {"epochs": 2, "batch_size": 4, "seed": 1, "progress": False}
+    with use_backend("reference"):
+        net, other = small_net(), small_net()
+        optimizer = make(net)
+        history = fit(net, few(8), optimizer=optimizer, **options)
+        assert history.lr == [0.3 * one_cycle(step / 4) for step in range(4)]
+        assert optimizer.param_groups[0]["lr"] == history.lr[-1]
+        assert len(optimizer.state) == 4
+        default = fit(other, few(8), lr=0.3, **options)
+    if isinstance(optimizer, optim.SGD):
+        same_history(history, default)
+        same_weights(net, other)
+    else:
+        assert history.loss != default.loss
+
+
+def test_groups_keep_their_own_rates() -> None:
+    net = small_net()
+    optimizer = optim.SGD(optim.layer_groups(net, {"4": 0.5}, lr=0.1))
+    with use_backend("reference"):
+        fit(net, few(8), epochs=2, batch_size=4, optimizer=optimizer, progress=False)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    assert rates == [0.5 * one_cycle(0.75), 0.1 * one_cycle(0.75)]
+
+
+def test_gradients_are_clipped() -> None:
+    moved = {}
+    for limit in (None, 1e-3):
+        net = small_net()
+        before = [parameter.data.copy() for parameter in net.parameters()]
+        with use_backend("reference"):
+            fit(
+                net, few(8), epochs=1, batch_size=8, lr=1.0, momentum=0.0, weight_decay=0.0,
+                schedule=constant, clip_grad_norm=limit, progress=False,
+            )  # fmt: skip
+        steps = [
+            np.square(parameter.data - start).sum()
+            for parameter, start in zip(net.parameters(), before, strict=True)
+        ]
+        moved[limit] = math.sqrt(sum(steps))
+    assert moved[None] > 0.1
+    assert moved[1e-3] == pytest.approx(1e-3, rel=1e-3)  # one step of the clipped gradient
+
+
+def test_accuracy_is_the_averages(digits: tuple[Digits, Digits]) -> None:
+    net = small_net()
+    ema = optim.EMA(net, 0.9)
+    train, test = digits
+    with use_backend("reference"):
+        history = fit(net, train, test, epochs=1, lr=0.2, ema=ema, progress=False)
+        assert ema.updates == history.steps
+        with ema.applied():
+            assert history.accuracy == [evaluate(net, test)]
+        assert history.accuracy != [evaluate(net, test)]
+
+
+def test_loaders_and_datasets(backend: str) -> None:
+    images, labels = few(10)
+    pixels = np.rint(images * 255).astype(np.uint8)
+    options: dict[str, Any] = {"epochs": 2, "progress": False}
+    histories = []
+    for train, val in (
+        ((pixels, labels), (pixels, labels)),
+        (ArrayDataset(pixels, labels), ArrayDataset(pixels, labels)),
+        (Loader((pixels, labels), 4, shuffle=True, seed=3), Loader((pixels, labels), 3)),
+    ):
+        own = {} if isinstance(train, Loader) else {"batch_size": 4, "seed": 3}
+        net = small_net()
+        histories.append(fit(net, train, val, **own, **options))
+        assert histories[-1].accuracy[-1] == evaluate(net, val)
+    same_history(histories[0], histories[1])
+    same_history(histories[0], histories[2])
+
+
+def test_every_picture_counts_once(backend: str) -> None:
+    history = fit(small_net(), few(10), epochs=2, batch_size=4, lr=0.0, progress=False)
+    assert history.train_accuracy[0] == history.train_accuracy[1] == evaluate(small_net(), few(10))
+    assert history.train_loss[0] == pytest.approx(sum(history.loss[:3]) / 3)
+    assert min(history.images_per_second) > 0
+
+
 def test_a_loss_of_ones_own(backend: str) -> None:
     seen: list[tuple[int, ...]] = []
 
@@ -105,6 +180,28 @@ def test_a_loss_of_ones_own(backend: str) -> None:
 
     fit(small_net(), few(6), epochs=1, batch_size=4, loss=loss, progress=False)
     assert seen == [(4,), (2,)]
+
+
+def test_auxiliary_heads(backend: str) -> None:
+    class Heads(nn.Module):
+        def __init__(self) -> None:
+            self.main = small_net()
+            self.auxiliary = small_net(1)
+
+        def forward(self, x: Tensor) -> Any:
+            return (self.main(x), self.auxiliary(x)) if self.training else self.main(x)
+
+    def loss(output: tuple[Tensor, Tensor], labels: np.ndarray) -> Tensor:
+        main, auxiliary = (ops.cross_entropy(head, labels) for head in output)
+        return main + auxiliary * 0.3
+
+    net = Heads()
+    before = net.auxiliary[0].weight.data.copy()
+    options: dict[str, Any] = {"epochs": 1, "batch_size": 4, "loss": loss, "progress": False}
+    history = fit(net, few(8), few(8), lr=0.0, **options)
+    assert history.train_accuracy == history.accuracy == [evaluate(small_net(), few(8))]
+    fit(net, few(8), **options)
+    assert (net.auxiliary[0].weight.data != before).any()
 
 
 def test_without_validation_there_is_no_accuracy(backend: str) -> None:
@@ -119,8 +216,9 @@ def test_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) ->
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert lines[0].startswith("epoch 1/2  loss ")
-    assert "train " in lines[1]
-    assert "val " in lines[1]
+    assert re.fullmatch(
+        r"epoch 2/2  loss \d\.\d{4}  train [\d.]+%  val [\d.]+%  [\d,]+ images/s", lines[1]
+    )
 
 
 def test_a_bar_on_a_terminal(
@@ -131,8 +229,20 @@ def test_a_bar_on_a_terminal(
     with use_backend("reference"):
         fit(small_net(), few(8), few(8), epochs=2, batch_size=4)
     out = capsys.readouterr().out
-    assert "epoch 2/2: 100%" in out
-    assert "4/4" in out
+    shown = [line.strip() for line in re.split(r"[\r\n]", out) if line.strip()]
+    assert re.fullmatch(
+        r"epoch 2/2: 100%\|.*\| 00:\d\d<00:00, loss \d\.\d{3} train [\d.]+% val [\d.]+% "
+        r"[\d,]+ images/s",
+        shown[-1],
+    )
+    assert max(map(len, shown)) <= 80
+    assert shown[0].startswith("epoch 1/2:   0%|")
+
+
+def test_nothing_is_shown_if_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    with use_backend("reference"):
+        fit(small_net(), few(8), epochs=1, progress=False)
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_terminal_without_tqdm(
@@ -155,6 +265,23 @@ def test_bad_arguments() -> None:
         fit(net, few(), epochs=0)
     with pytest.raises(ValueError, match=r"fit: .*batch_size=0\)"):
         fit(net, few(), batch_size=0)
+    optimizer = optim.SGD(net.parameters(), lr=0.1)
+    with pytest.raises(ValueError, match=r"fit: an optimizer has options .* \(lr=0.1\)"):
+        fit(net, few(), lr=0.1, optimizer=optimizer)
+    with pytest.raises(ValueError, match=r"\(momentum=0.5, weight_decay=0\)"):
+        fit(net, few(), momentum=0.5, weight_decay=0, optimizer=optimizer)
+    with pytest.raises(ValueError, match=r"fit: a loader .* \(batch_size=4, seed=1\)"):
+        fit(net, Loader(few()), batch_size=4, seed=1)
+    with pytest.raises(ValueError, match=r"fit: a loader .* \(augment=random_shift\)"):
+        fit(net, Loader(few()), augment=random_shift)
+    with pytest.raises(ValueError, match=r"fit: the loader must have batches \(batches=0\)"):
+        fit(net, Loader(few(3), 4, drop_last=True))
+    with pytest.raises(ValueError, match=r"fit: .* \(clip_grad_norm=0\)"):
+        fit(net, few(), clip_grad_norm=0)
+    with pytest.raises(ValueError, match=r"fit: .* \(seed=-1\)"):
+        fit(net, few(), seed=-1)
+    with pytest.raises(ValueError, match=r"fit: ema must be the average of the network"):
+        fit(net, few(), ema=optim.EMA(small_net()))
     with pytest.raises(ValueError, match=r"fit: .* \(images=32, labels=31\)"):
         fit(net, (few().images, few().labels[1:]), progress=False)
 

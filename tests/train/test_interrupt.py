@@ -60,7 +60,7 @@ def test_the_first_finishes_and_saves(
     assert not saved.history.interrupted
     assert capsys.readouterr().err == (
         f"fit: interrupted after {epoch} of 3 epochs and {rest} of 3 steps; "
-        f"saved as {path}, from which resume=True goes on\n"
+        f"saved as {path}, to be resumed\n"
     )
 
 

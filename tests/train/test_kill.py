@@ -34,7 +34,7 @@ with use_backend("reference"):
         callbacks=[JSONLog(sys.argv[2] + ".jsonl", every=1)],
     )
 """
-EPOCHS = 40
+EPOCHS = 20
 STEPS = 6 * EPOCHS
 
 
@@ -49,16 +49,23 @@ def test_killed_many_times(tmp_path: Path) -> None:
     assert start(untouched).wait() == 0
     moments = random.Random(0)
     steps, kills = 0, 0
-    for _ in range(30):
+    for _ in range(8):
         process = start(path)
         begun = path.stat().st_mtime_ns if path.exists() else 0
         while process.poll() is None and (not path.exists() or path.stat().st_mtime_ns == begun):
             time.sleep(0.001)  # until it saves
-        time.sleep(moments.uniform(0.0, 0.1))
+        time.sleep(moments.uniform(0.0, 0.06))
         process.kill()
         if process.wait() == 0:
             break
         kills += 1
+        written = {
+            path.name,
+            f".{path.name}.part",
+            f"{path.name}.jsonl",
+            f".{path.name}.jsonl.part",
+        }
+        assert {name for name in os.listdir(tmp_path) if "run" in name} <= written
         saved = load_checkpoint(path)
         assert saved.history.steps >= steps
         steps = saved.history.steps

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 import fastconv.random
 from fastconv import nn, optim
 from fastconv.autograd import ops, use_backend
-from fastconv.data import Loader, random_shift
+from fastconv.data import Loader, RandomCrop, random_shift
 from fastconv.models import lenet5
 from fastconv.train import (
     EarlyStopping,
@@ -127,6 +128,7 @@ def resume(path: Path, net: nn.Module | None = None, **options: Any) -> Any:
         ({"momentum": 0.5}, r"groups=.*'momentum': 0.5"),
         ({"clip_grad_norm": 1.0}, r"clip_grad_norm=1.0 but saved=None"),
         ({"schedule": cosine}, r"schedule=cosine but saved=one_cycle"),
+        ({"schedule": partial(cosine, end=0.1)}, r"schedule=cosine\(end=0.1\) but saved=one_cycle"),
         ({"loss": ops.mean}, r"loss=mean but saved=cross_entropy"),
         ({"augment": random_shift}, r"transform=random_shift but saved=None"),
         ({"epochs": 1}, r"epochs must not be below those begun before .*epochs=1, begun=2"),
@@ -143,6 +145,20 @@ def test_other_settings_are_refused(interrupted: Path, options: dict[str, Any], 
     for name, array in net.state_dict().items():
         np.testing.assert_array_equal(array, before[name])
     assert interrupted.read_bytes() == content
+
+
+def test_another_transform_is_refused(tmp_path: Path, reference: None) -> None:
+    path = tmp_path / "run.safetensors"
+
+    def run(padding: int, **options: Any) -> None:
+        crop = RandomCrop(28, padding=padding)
+        pixels = np.zeros((8, 1, 28, 28), np.uint8)
+        train = Loader((pixels, np.arange(8)), 4, transform=crop)
+        fit(small_net(), train, epochs=2, checkpoint=path, progress=False, **options)
+
+    run(2)
+    with pytest.raises(ValueError, match=r"transform=RandomCrop.*padding=4.*but saved=RandomCrop"):
+        run(4, resume=True)
 
 
 def test_the_seed_may_be_left_out(interrupted: Path) -> None:

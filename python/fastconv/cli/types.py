@@ -18,25 +18,26 @@ _LONGEST = 1 << 16
 
 
 class ModelName(_ParamType):
-    """A network that the registry knows; with `digits`, one made for 1x28x28."""
+    """A network that the registry knows; with `shapes`, one made for pictures of such a size."""
 
     name = "model"
 
-    def __init__(self, digits: bool = False) -> None:
-        self._digits = digits
+    def __init__(self, *shapes: tuple[int, int, int]) -> None:
+        self._shapes = shapes
 
     def _names(self) -> list[str]:
         from .. import models
 
         names = models.list_models()
-        if self._digits:
-            names = [name for name in names if models.input_shape(name) == (1, 28, 28)]
+        if self._shapes:
+            names = [name for name in names if models.input_shape(name) in self._shapes]
         return names
 
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
         names = self._names()
         if value not in names:
-            kind = "network of digits" if self._digits else "network"
+            sizes = " or ".join("x".join(map(str, shape)) for shape in self._shapes)
+            kind = f"network of {sizes} pictures" if sizes else "network"
             self.fail(f"no such {kind}: {value!r}; choose from {', '.join(names)}", param, ctx)
         return str(value)
 

@@ -125,7 +125,8 @@ def _read_binary(content: bytes, name: str) -> tuple[NDArray[np.uint8], NDArray[
 
 
 def _read_pictures(files: Files) -> ArrayDataset:
-    folders = [PurePosixPath(name).parts[-2] for name in files.names]
+    names = files.names
+    folders = [PurePosixPath(name).parts[-2] for name in names]
     if sorted(set(folders)) != _CLASSES:
         raise ValueError(
             f"cifar10: the class folders must be {', '.join(_CLASSES)} "
@@ -135,8 +136,8 @@ def _read_pictures(files: Files) -> ArrayDataset:
     pictures = np.empty((len(labels), _SIDE, _SIDE, 3), np.uint8)
 
     def read(start: int) -> int:
-        names = files.names[start : start + _TOGETHER]
-        for place, name in enumerate(names, start):
+        part = names[start : start + _TOGETHER]
+        for place, name in enumerate(part, start):
             picture = decode("cifar10", files.read(name), files.title(name))
             if picture.shape != pictures.shape[1:]:
                 raise ValueError(
@@ -144,7 +145,7 @@ def _read_pictures(files: Files) -> ArrayDataset:
                     f"(file={files.title(name)}, shape={picture.shape})"
                 )
             pictures[place] = picture
-        return len(names)
+        return len(part)
 
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         for _ in _progress(pool.map(read, range(0, len(labels), _TOGETHER)), len(labels)):

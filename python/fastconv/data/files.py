@@ -31,12 +31,21 @@ class _Stretch:
 
 
 class Files:
-    """Files of the folder or tar `root`: their `names`, sorted, with "/" between the parts."""
+    """Files of the folder or tar `root`: their `names`, sorted, with "/" between the parts; and all
+    `folders` that are there, also those without one of these files."""
 
-    def __init__(self, root: Path, places: dict[str, _Stretch | bytes]) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
-        self.names = sorted(places)
-        self._places = places
+        self.folders: set[str] = set()
+        self._places: dict[str, _Stretch | bytes] = {}
+
+    @property
+    def names(self) -> list[str]:
+        return sorted(self._places)
+
+    def add(self, name: str, place: _Stretch | bytes) -> None:
+        """Note where a file is."""
+        self._places[name] = place
 
     def read(self, name: str) -> bytes:
         """Return what is in a file. Threads may call it at the same time."""
@@ -66,17 +75,15 @@ def open_files(
     tar, and for more than `max_bytes`.
     """
     root = Path(root)
-
-    def chosen(name: str) -> bool:
-        return not any(part.startswith(".") for part in name.split("/")) and wanted(name)
-
+    files = Files(root)
     if root.is_dir():
-        return Files(root, _walk(root, chosen))
+        _walk(files, wanted)
+        return files
     with open(root, "rb") as file:
         head = file.read(max(map(len, _COMPRESSIONS)))
     module = next((one for magic, one in _COMPRESSIONS.items() if head.startswith(magic)), None)
     try:
-        return Files(root, _index(root, module, chosen, max_bytes))
+        _index(files, module, wanted, max_bytes)
     except MemoryError:
         raise
     except _LimitError as error:
@@ -86,28 +93,28 @@ def open_files(
             f"{operation}: the file must be a whole tar, plain or compressed by gzip, bzip2 or xz "
             f"(file={root}, found={error})"
         ) from error
+    return files
 
 
-def _walk(root: Path, wanted: Callable[[str], bool]) -> dict[str, _Stretch | bytes]:
-    places: dict[str, _Stretch | bytes] = {}
+def _walk(files: Files, wanted: Callable[[str], bool]) -> None:
     # Links to folders are followed at the top and among classes, not below, where loops could be.
-    pending = [(root, "", 0)]
+    pending = [(files.root, "", 0)]
     while pending:
         folder, prefix, depth = pending.pop()
         with os.scandir(folder) as entries:
             for entry in entries:
                 name = prefix + entry.name
+                if not _visible(name):
+                    continue
                 if entry.is_dir(follow_symlinks=depth < 2):
+                    files.folders.add(name)
                     pending.append((Path(entry.path), name + "/", depth + 1))
                 elif entry.is_file() and wanted(name):
-                    places[name] = _Stretch(Path(entry.path))
-    return places
+                    files.add(name, _Stretch(Path(entry.path)))
 
 
-def _index(
-    root: Path, module: str | None, wanted: Callable[[str], bool], max_bytes: int
-) -> dict[str, _Stretch | bytes]:
-    places: dict[str, _Stretch | bytes] = {}
+def _index(files: Files, module: str | None, wanted: Callable[[str], bool], max_bytes: int) -> None:
+    root = files.root
     if module is None:
         limit = root.stat().st_size
         rule = f"a tar must not end before what it says is in it (file={root}, bytes={limit})"
@@ -120,22 +127,27 @@ def _index(
         tar = tarfile.TarFile(fileobj=limited)
         for member in tar:
             name = posixpath.normpath(member.name)
-            if not member.isreg() or not wanted(name):
+            if not _visible(name) or not (member.isdir() or member.isreg()):
+                continue
+            files.folders.add(name if member.isdir() else posixpath.dirname(name))
+            if member.isdir() or not wanted(name):
                 continue
             if member.issparse():
                 raise tarfile.ReadError(f"the sparse member {member.name}")
-            content: Any = tar.extractfile(member) if module is not None else None
-            places[name] = (
-                _Stretch(root, member.offset_data, member.size)
-                if content is None
-                else content.read()
-            )
+            if module is None:
+                files.add(name, _Stretch(root, member.offset_data, member.size))
+            else:
+                content: Any = tar.extractfile(member)
+                files.add(name, content.read())
         if any(limited.last):  # tarfile takes any block that is no header for the end
             raise tarfile.ReadError("a header that is none")
         if module is not None:  # the checksum of what was expanded comes last
             while limited.read(tarfile.BLOCKSIZE):
                 pass
-    return places
+
+
+def _visible(name: str) -> bool:
+    return not any(part.startswith(".") for part in name.split("/"))
 
 
 class _LimitError(ValueError):

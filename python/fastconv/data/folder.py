@@ -43,22 +43,23 @@ class ImageFolder:
         max_bytes: int = 4 << 30,
     ) -> None:
         prefix = "" if split is None else split.strip("/") + "/"
-        found: set[str] = set()  # folders where classes are looked for, with or without pictures
+
+        def class_of(name: str) -> str:
+            return name[len(prefix) :].split("/")[0] if name.startswith(prefix) else ""
 
         def wanted(name: str) -> bool:
-            if not name.startswith(prefix) or "/" not in name[len(prefix) :]:
-                return False
-            found.add(name[len(prefix) :].split("/")[0])
-            return name.lower().endswith(SUFFIXES)
+            own = class_of(name)
+            return name.lower().endswith(SUFFIXES) and own != "" and name != prefix + own
 
         self._files = open_files("ImageFolder", root, wanted, max_bytes)
         self.root = Path(root)
         self.files = self._files.names
+        found = {class_of(name) for name in self._files.folders} - {""}
         if split is not None and not found:
             raise FileNotFoundError(
                 f"ImageFolder: root must hold class folders in split (root={root}, split={split!r})"
             )
-        folders = [name[len(prefix) :].split("/")[0] for name in self.files]
+        folders = [class_of(name) for name in self.files]
         self.classes: list[str] = sorted(set(folders))
         without = sorted(found - set(self.classes))
         if not self.classes or without:

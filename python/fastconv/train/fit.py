@@ -78,9 +78,11 @@ def fit(
             5e-4); not to be given with an `optimizer`. `schedule(done)` gives the share of each
             group's rate to use, where `done` runs from 0 to 1 over the training (`one_cycle`).
         optimizer: of the parameters of `net`; None (default) makes an `optim.SGD`.
-        augment: called as `augment(images, rng)` on each batch, such as `data.random_shift`.
+        augment: called as `augment(images, rng)` on each batch, in a thread that is ahead, such as
+            `data.random_shift`.
         loss: called as `loss(net(images), labels)` (cross-entropy of logits).
-        clip_grad_norm: scale gradients down where their norm, over all, is larger. Default None.
+        clip_grad_norm: scale gradients down where their norm, over all parameters of the
+            optimizer, is larger. Default None.
         ema: an `optim.EMA` of `net`, updated after each step; accuracy is then the average's.
         cache_features: compute only once what the frozen layers at the beginning of `net` make of
             the pictures, and train the others on that: the same training, in less time. Needs a
@@ -197,7 +199,11 @@ def _loader(
             seed = int(generator().integers(2**63)) if drawn is None else drawn
         return Loader(train, batch_size or _BATCH_SIZE, shuffle=True, transform=augment, seed=seed)
     given = {"batch_size": batch_size, "augment": augment, "seed": seed}
-    text = ", ".join(f"{name}={value}" for name, value in given.items() if value is not None)
+    text = ", ".join(
+        f"{name}={getattr(value, '__name__', value)}"
+        for name, value in given.items()
+        if value is not None
+    )
     if text:
         raise ValueError(
             f"fit: a loader has a batch size, a transform and a seed of its own ({text})"
@@ -220,4 +226,4 @@ def _interruption(state: State, path: Path | None) -> str:
     )
     if path is None:
         return f"{place}; nothing was saved (checkpoint=None)"
-    return f"{place}; saved as {path}, from which resume=True goes on"
+    return f"{place}; saved as {path}, to be resumed"

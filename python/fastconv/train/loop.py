@@ -111,7 +111,8 @@ class Loop:
         state.optimizer.zero_grad()
         error.backward()
         if self._clip_grad_norm is not None:
-            clip_grad_norm_(state.net.parameters(), self._clip_grad_norm)
+            learning = [p for group in state.optimizer.param_groups for p in group["params"]]
+            clip_grad_norm_(learning, self._clip_grad_norm)
         state.optimizer.step()
         if state.ema is not None:
             state.ema.update()

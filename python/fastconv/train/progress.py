@@ -29,17 +29,19 @@ class Progress:
             except ImportError:
                 return
             self._lines = False
+            size = shutil.get_terminal_size()  # 80 by 24 where the terminal does not say
             self._bar = tqdm(
+                desc=_title(state),
                 total=state.epochs * state.steps_per_epoch,
                 initial=state.epoch * state.steps_per_epoch + state.step,
                 unit="step",
                 file=sys.stdout,
-                ncols=shutil.get_terminal_size().columns,  # 80 where the terminal does not say
+                ncols=size.columns,
+                nrows=size.lines,
                 mininterval=0.2,
-                bar_format="{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}"
-                " [{elapsed}<{remaining}{postfix}]",
+                # As much as 80 columns hold; the time left is that of the whole training.
+                bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}",
             )
-            self._describe(state)
 
     def step(self, state: State) -> None:
         """Report one step."""
@@ -53,7 +55,7 @@ class Progress:
     def epoch(self, state: State) -> None:
         """Report the end of an epoch."""
         if self._bar is not None:
-            self._describe(state)
+            self._bar.set_description_str(_title(state), refresh=False)
             self._bar.set_postfix_str(self._text(state))
         elif self._lines:
             width = len(str(state.epochs))
@@ -66,10 +68,6 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
-    def _describe(self, state: State) -> None:
-        current = min(state.epoch + 1, state.epochs)
-        self._bar.set_description_str(f"epoch {current}/{state.epochs}", refresh=False)
-
     def _text(self, state: State) -> str:
         """What stands behind the bar: of the epoch under way, and the last validation."""
         history = state.history
@@ -80,7 +78,7 @@ class Progress:
         parts = [f"loss {self._loss:.3f}", f"train {share:.1%}"]
         if history.accuracy:
             parts.append(f"val {history.accuracy[-1]:.1%}")
-        return ", ".join([*parts, f"{rate:,.0f} images/s"])
+        return " ".join([*parts, f"{rate:,.0f} images/s"])
 
     def _line(self, state: State) -> str:
         history = state.history
@@ -89,3 +87,7 @@ class Progress:
         if history.accuracy:
             parts.append(f"val {history.accuracy[-1]:.2%}")
         return "  ".join([*parts, f"{history.images_per_second[-1]:,.0f} images/s"])
+
+
+def _title(state: State) -> str:
+    return f"epoch {min(state.epoch + 1, state.epochs)}/{state.epochs}"

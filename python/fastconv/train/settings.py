@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import is_dataclass
+from functools import partial
 from typing import Any
 
 from ..optim import EMA, Optimizer
@@ -63,7 +65,12 @@ def _options(group: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Functions and objects by their names, all else as it is."""
+    """Numbers and texts as they are; functions and objects by what they say of themselves."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if is_dataclass(value):  # the transforms of fastconv.data
+        return repr(value)
+    if isinstance(value, partial):
+        options = ", ".join(f"{key}={option}" for key, option in value.keywords.items())
+        return f"{_plain(value.func)}({options})"
     return getattr(value, "__name__", type(value).__name__)
