@@ -169,7 +169,8 @@ def _apart(values: list[float], least: float) -> list[float]:
     for value in np.array(values)[order] - room:
         groups.append([float(value)])
         while len(groups) > 1 and np.mean(groups[-2]) > np.mean(groups[-1]):
-            groups[-2] += groups.pop()
+            last = groups.pop()
+            groups[-1] += last
     moved = np.empty(len(values))
     moved[order] = [np.mean(group) for group in groups for _ in group] + room
     return [float(value) for value in moved]
