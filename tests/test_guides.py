@@ -18,7 +18,7 @@ GUIDES = {
     for path in sorted(DOCS.glob("*.md"))
     if (blocks := list(re.finditer(r"^```python\n(.*?)^```$", path.read_text(), re.M | re.S)))
 }
-NEEDS = {"training.md": ("safetensors", "matplotlib")}
+NEEDS = {"training.md": ("safetensors", "matplotlib"), "transfer.md": ("matplotlib",)}
 
 
 @pytest.mark.parametrize("name", GUIDES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,7 @@ import pytest
 import fastconv
 from fastconv import models, nn, no_grad, tensor, use_backend
 from fastconv.data import Loader, random_shift
-from fastconv.train import cached, fit, split
-from fastconv.train.features import features
+from fastconv.train import cached, fit, load_checkpoint, split
 
 RNG = np.random.default_rng(0)
 
@@ -164,20 +164,35 @@ def test_training_on_features_is_training_the_network() -> None:
     for caches in (False, True):
         fastconv.manual_seed(0)
         net = models.resnet20(2).freeze(until="layer3.2")
-        if caches:
-            head, data = cached(net, (x, y))
-            histories.append(fit(head, data, **options))
-        else:
-            histories.append(fit(net, (x, y), **options))
+        histories.append(fit(net, (x, y), (x[:9], y[:9]), cache_features=caches, **options))
         nets.append(net)
     np.testing.assert_allclose(histories[0].loss, histories[1].loss, rtol=1e-4)
+    assert histories[0].accuracy == histories[1].accuracy
     for (name, one), other in zip(nets[0].named_parameters(), nets[1].parameters(), strict=True):
         np.testing.assert_allclose(one.data, other.data, rtol=1e-3, atol=1e-4, err_msg=name)
+
+
+def test_checkpoints_hold_the_whole_network(tmp_path: Path) -> None:
+    pytest.importorskip("safetensors")
+    x, y = images(8), np.arange(8) % 2
+    path = tmp_path / "run.safetensors"
+    options: Any = {"batch_size": 4, "lr": 0.1, "seed": 0, "progress": False, "checkpoint": path}
+    net = models.resnet20(2).freeze(until="fc")
+    fit(net, (x, y), epochs=2, cache_features=True, **options)
+    saved = load_checkpoint(path).weights
+    assert saved.keys() == net.state_dict().keys()
+    again = models.resnet20(2).freeze(until="fc")
+    history = fit(again, (x, y), epochs=2, cache_features=True, resume=True, **options)
+    assert history.steps == 4
+    np.testing.assert_array_equal(again.fc.weight.data, net.fc.weight.data)
+    np.testing.assert_array_equal(again.conv1.weight.data, net.conv1.weight.data)
 
 
 def test_mistakes() -> None:
     net = models.resnet20().freeze(until="fc")
     with pytest.raises(ValueError, match=r"cached: .* \(images=6, labels=5\)"):
         cached(net, (images(), np.zeros(5, int)))
-    with pytest.raises(ValueError, match=r"features: .* \(images=2, batch_size=0\)"):
-        features(net, images(2), 0)
+    with pytest.raises(ValueError, match=r"random numbers \(transform=random_shift\)"):
+        fit(net, (ALL, np.arange(5)), augment=random_shift, cache_features=True)
+    with pytest.raises(TypeError, match=r"fit: cache_features .*\(train=Batches\)"):
+        fit(net, Batches(), cache_features=True)

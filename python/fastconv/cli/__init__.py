@@ -1,4 +1,8 @@
-"""The command `fastconv`: info, summary, train, demo (the extra `cli`, and `demo` for the last)."""
+"""The command `fastconv`: info, summary, train, finetune, demo.
+
+They need the extra `cli`, `finetune` also `data` (and `plots` for its report), `demo` the extra
+`demo`.
+"""
 
 from __future__ import annotations
 

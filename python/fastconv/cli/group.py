@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from .demo import demo
+from .finetune import finetune
 from .info import info
 from .summary import summary
 from .train import train
@@ -52,5 +53,5 @@ def commands() -> None:
     """Convolutional networks on CPUs."""
 
 
-for _command in (info, summary, train, demo):
+for _command in (info, summary, train, finetune, demo):
     commands.add_command(_command)

@@ -148,7 +148,9 @@ class Loader:
         if self.transform is not None:
             pictures = self.transform(pictures, self._rng(number, step))
         labels = np.asarray(self.dataset.labels)[kept].astype(np.int64, copy=False)
-        return _Batch(_finished(pictures, len(kept)), labels, unreadable)
+        return _Batch(
+            _finished(pictures, len(kept), self.transform is not None), labels, unreadable
+        )
 
     def _read(
         self, indices: NDArray[np.int64], stop: Event
@@ -190,7 +192,7 @@ class _Batch(NamedTuple):
     unreadable: list[PictureError]
 
 
-def _finished(pictures: Any, count: int) -> NDArray[np.float32]:
+def _finished(pictures: Any, count: int, transformed: bool) -> NDArray[np.float32]:
     """Return what a transform made as float32 (N, C, H, W), once checked."""
     pictures = stack(pictures)
     if isinstance(pictures, list):
@@ -202,8 +204,7 @@ def _finished(pictures: Any, count: int) -> NDArray[np.float32]:
         raise TypeError(
             f"Loader: transform must return float32 or uint8 pictures (dtype={pictures.dtype})"
         )
-    features = pictures.dtype == np.float32 and pictures.ndim > 1
-    if len(pictures) != count or not (pictures.ndim == 4 or features):
+    if len(pictures) != count or (pictures.ndim != 4 and transformed):
         raise ValueError(
             "Loader: transform must return as many pictures as it is given "
             f"(pictures={count}, shape={pictures.shape})"

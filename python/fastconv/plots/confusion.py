@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["confusion_matrix", "counts", "draw_confusion_matrix"]
 
 _CELL = 0.46  # inches
+_LETTER = 0.065  # inches of a name, of letters of average width
 _MOST_NUMBERS = 25  # classes, beyond which cells are too small for numbers
 
 
@@ -69,10 +70,11 @@ def draw_confusion_matrix(
         (left / width, (height - 0.42 - side) / height, side / width, side / height)
     )
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
-    axes.set_xticks(range(len(names)), names, rotation=45 if _is_long(names) else 0)
+    turned = max(map(len, names)) * _LETTER > 0.9 * side / len(names)
+    axes.set_xticks(range(len(names)), names, rotation=45 if turned else 0)
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(labelsize=8, colors=DIM, length=0, pad=4)
-    if _is_long(names):
+    if turned:
         for text in axes.get_xticklabels():
             text.set(ha="right", rotation_mode="anchor")
     axes.set_xlabel("predicted", size=8, color=DIM, labelpad=4)
@@ -111,10 +113,6 @@ def _names(
     return names
 
 
-def _is_long(names: Sequence[str]) -> bool:
-    return max(map(len, names)) > 3
-
-
 def _margin(names: Sequence[str]) -> float:
     """Inches beside and below the cells, for names and what they are."""
-    return 0.5 + 0.065 * max(map(len, names))
+    return 0.5 + _LETTER * max(map(len, names))

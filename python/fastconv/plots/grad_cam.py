@@ -107,14 +107,16 @@ def grad_cam(
 def draw_grad_cam(axes: Sequence[Any], shown: NDArray[Any], activation: NDArray[Any]) -> None:
     """Draw a picture (H, W) or (H, W, 3) on the first axes, and with the map on the last."""
     height, width = shown.shape[:2]
-    for one in axes:
+    for one in axes[:-1]:
         show(one, shown, "gray", 0, 1)
+    grey = shown if shown.ndim == 2 else shown.mean(axis=2)  # its colours would mix with the map's
+    show(axes[-1], grey, "gray", 0, 1)
     axes[-1].imshow(
         activation / (activation.max() or 1.0),
         cmap="inferno",
         vmin=0,
         vmax=1,
-        alpha=0.6,
+        alpha=0.55,
         interpolation="bilinear",
         extent=(-0.5, width - 0.5, height - 0.5, -0.5),
     )

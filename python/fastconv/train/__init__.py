@@ -12,7 +12,9 @@ from .callbacks import Callback, CheckpointBest, EarlyStopping
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .evaluate import evaluate, inference, predict
 from .features import cached, split
+from .finetune import Comparison, Mistake, Run, compare_starts
 from .fit import fit
+from .folders import FolderLoaders, folder_loaders
 from .history import History
 from .logs import CSVLog, JSONLog
 from .pretrained import load_pretrained, read_weights
@@ -25,17 +27,23 @@ __all__ = [
     "Callback",
     "Checkpoint",
     "CheckpointBest",
+    "Comparison",
     "EarlyStopping",
+    "FolderLoaders",
     "History",
     "JSONLog",
+    "Mistake",
+    "Run",
     "Schedule",
     "State",
     "TensorBoardLog",
     "cached",
+    "compare_starts",
     "constant",
     "cosine",
     "evaluate",
     "fit",
+    "folder_loaders",
     "inference",
     "load_checkpoint",
     "load_pretrained",

@@ -9,14 +9,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..autograd import tensor
-from ..data import Loader
+from ..data import Dataset, Loader
 from ..nn import BatchNorm2d, Dropout, Module, Sequential
-from .evaluate import Batches, Data, check_data, inference
+from .evaluate import Batches, Data, check_data, cut, inference, running
 
-__all__ = ["cached", "features", "on_features", "split"]
+__all__ = ["cached", "on_features", "split"]
+
+_VALIDATION_BATCH = 256
 
 
 def split(net: Module) -> tuple[Sequential, Sequential]:
@@ -44,54 +45,36 @@ def split(net: Module) -> tuple[Sequential, Sequential]:
     return Sequential(*stages[:cut]), Sequential(*stages[cut:])
 
 
-def features(net: Module, images: NDArray[Any], batch_size: int = 64) -> NDArray[Any]:
-    """Return the output of `net`, in inference, for `images` (N, ...), `batch_size` at a time."""
-    if batch_size < 1 or not len(images):
-        raise ValueError(
-            "features: there must be pictures, and batch_size at least 1 "
-            f"(images={len(images)}, batch_size={batch_size})"
-        )
-    made: NDArray[Any] | None = None
-    with inference(net):
-        for start in range(0, len(images), batch_size):
-            part = net(tensor(images[start : start + batch_size])).data
-            if made is None:
-                made = np.empty((len(images), *part.shape[1:]), part.dtype)
-            made[start : start + len(part)] = part
-    assert made is not None
-    return made
-
-
-def cached(net: Module, data: Data | Batches, batch_size: int = 64) -> tuple[Sequential, Data]:
+def cached(
+    net: Module, data: Data | Dataset | Batches, batch_size: int = 64
+) -> tuple[Sequential, Data]:
     """Return the part of `net` that learns, and (features, labels) for it to learn from.
 
-    `data` is a pair of arrays (images, labels), run `batch_size` (64) at a time, or a loader, of
-    which an epoch is read, a `data.Loader` in the order of its dataset. Training what is returned
-    trains `net`. Raises ValueError as `split` does, and if a transform draws random numbers: what
-    it drew once would stay.
+    `data` is a pair (images, labels) or a dataset, run `batch_size` (64) at a time, or a loader, of
+    which epoch 0 is read, of a `data.Loader` in the order of its dataset. Training what is returned
+    trains `net`. Raises ValueError as `split` does, if there are no pictures, and if a transform
+    draws random numbers: what it drew once would stay.
     """
     frozen, head = split(net)
     check_data("cached", data)
-    if not isinstance(data, Batches):
-        images, labels = data
-        return head, (features(frozen, images, batch_size), labels)
-    made, seen = [], []
-    for images, labels in _in_order(data).epoch(0, 0):
-        made.append(features(frozen, images, len(images)))
-        seen.append(np.asarray(labels))
-    return head, (np.concatenate(made), np.concatenate(seen))
+    features, seen = [], []
+    with inference(frozen), running(_in_order(cut(data, batch_size)).epoch(0, 0)) as batches:
+        for images, labels in batches:
+            features.append(frozen(tensor(images)).data)
+            seen.append(np.asarray(labels))
+    return head, (np.concatenate(features), np.concatenate(seen))
 
 
 def on_features(
-    net: Module, train: Batches, val: Data | Batches | None
-) -> tuple[Sequential, Batches, Data | None]:
+    net: Module, train: Batches, val: Batches | None
+) -> tuple[Sequential, Batches, Batches | None]:
     """Return what `fit` trains instead of `net`, on what, and what it validates on.
 
     The batches are those of `train`: the same pictures, in the same order.
     """
     if not isinstance(train, Loader):
         raise TypeError(
-            "fit: cache_features needs a pair of arrays or a data.Loader "
+            "fit: cache_features needs a pair of arrays, a dataset or a data.Loader "
             f"(train={type(train).__name__})"
         )
     head, data = cached(net, train)
@@ -103,7 +86,7 @@ def on_features(
         drop_last=train.drop_last,
         workers=0,
     )
-    return head, batches, None if val is None else cached(net, val)[1]
+    return head, batches, None if val is None else cut(cached(net, val)[1], _VALIDATION_BATCH)
 
 
 class _Still:

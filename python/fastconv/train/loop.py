@@ -11,6 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..autograd import Tensor, tensor
+from ..nn import Module
 from ..optim import clip_grad_norm_
 from .callbacks import Callback
 from .evaluate import Batches, accuracy, running
@@ -26,11 +27,15 @@ Loss = Callable[[Any, NDArray[Any]], Tensor]
 
 
 class Loop:
-    """Runs a training on; every step is a function of the state and of the batch."""
+    """Runs a training on; every step is a function of the state and of the batch.
+
+    `learner` is what sees the batches: `state.net`, or the part of it that learns.
+    """
 
     def __init__(
         self,
         state: State,
+        learner: Module,
         train: Batches,
         val: Batches | None,
         *,
@@ -41,6 +46,7 @@ class Loop:
         saver: Saver,
     ) -> None:
         self._state = state
+        self._learner = learner
         self._train = train
         self._val = val
         self._schedule = schedule
@@ -94,7 +100,7 @@ class Loop:
         )
         state.optimizer.scale_lr(self._schedule(done))
         rate = float(state.optimizer.param_groups[0]["lr"])
-        output = state.net(tensor(images))
+        output = self._learner(tensor(images))
         error = self._loss(output, labels)
         value = float(error.item())
         if not math.isfinite(value):
@@ -140,9 +146,9 @@ class Loop:
 
     def _validate(self, val: Batches) -> float | None:
         """Measure accuracy, the average's if there is one; None if interrupted."""
-        net, ema = self._state.net, self._state.ema
+        ema = self._state.ema
         with nullcontext() if ema is None else ema.applied():
-            return accuracy(net, val, stopped=lambda: self._interrupt.requested)
+            return accuracy(self._learner, val, stopped=lambda: self._interrupt.requested)
 
     def _tick(self) -> None:
         self._state.history.seconds = time.perf_counter() - self._start
