@@ -78,7 +78,7 @@ def test_info() -> None:
 
 def test_version_and_help() -> None:
     assert succeed("--version") == f"fastconv {fastconv.__version__}\n"
-    for name in ("info", "summary", "train", "demo"):
+    for name in ("info", "summary", "train", "finetune", "demo"):
         assert name in succeed("--help")
         assert "Usage:" in succeed(name, "-h")
 

@@ -137,3 +137,11 @@ def test_mistakes_of_the_caller(pretrained: dict[str, np.ndarray]) -> None:
         compare_starts(lambda: models.lenet5(2), data, data, pretrained, freeze="fc9")
     with pytest.raises(ValueError, match=r"missing: conv1.weight"):
         compare_starts(lambda: models.lenet5(2), data, data, {})
+
+
+def test_an_interrupted_training_is_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped = History(accuracy=[0.5], interrupted=True)
+    monkeypatch.setattr("fastconv.train.finetune.fit", lambda *args, **options: stopped)
+    data = eights_and_nines("test", 10)
+    with pytest.raises(KeyboardInterrupt):
+        compare_starts(lambda: models.lenet5(2), data, data)

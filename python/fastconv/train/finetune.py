@@ -99,7 +99,8 @@ def compare_starts(
         seed: of weights and order (0); progress: as in `fit`.
         report: called with the name of each training before it begins.
 
-    Raises ValueError if the weights do not fit, or for an unknown layer, before it trains.
+    Raises ValueError if the weights do not fit, or for an unknown layer, before it trains, and
+    KeyboardInterrupt where Ctrl-C ends one of the trainings.
     """
     starts = {"scratch": _start(build, seed, None)}
     if weights is not None:
@@ -123,6 +124,8 @@ def compare_starts(
             seed=None if isinstance(pictures, Batches) else seed,
             progress=progress,
         )
+        if history.interrupted:
+            raise KeyboardInterrupt  # the others would not be compared with a half
         runs.append(Run(name, net, history))
     return Comparison(tuple(runs), *_answers(_best(runs).net, val))
 
