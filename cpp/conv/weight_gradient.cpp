@@ -2,10 +2,11 @@
 //
 //   dW(t * C + c, o) = sum_pixels x(pixel seen by tap t, c) * grad_out(pixel, o)
 //
-// Pixels come in strips that fit L2. For each strip grad_out is packed in panels, x is copied with
-// its zero border where the kernel reads past the picture, and every tile of dW adds the strip's
-// share. Threads divide the tiles of dW, and strips depend on the shape alone: the order of every
-// sum, and so every bit, is the same at any thread count.
+// A task is a block of dW's rows times a block of its columns times a chunk of the output lines. It
+// goes through its lines in strips: grad_out is packed in panels that stay in L2, and every tile of
+// dW gathers what it reads of x into L1, for all panels; read in place, pixels of 1,024 channels
+// would fall into one set of L1. What is a task depends on the shape alone, and chunks are added in
+// their order, so every bit is the same at any number of threads.
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -19,9 +20,11 @@
 namespace fastconv {
 namespace {
 
-// A strip of fewer pixels spends its time adding to dW in memory.
-constexpr std::int64_t kMinPixels = 256;
-constexpr std::int64_t kMinWorkPerThread = 200'000;
+constexpr std::int64_t kStripPixels = 256;  // about: a tile's A and a panel of them fill L1
+constexpr std::int64_t kPackedPixels = 16;
+constexpr std::int64_t kBlockTiles = 20, kBlockPanels = 8;
+constexpr std::int64_t kTasks = 32;           // at least, where there is work for them
+constexpr std::int64_t kMinWork = 1'000'000;  // multiply-adds of a chunk: more than its sums cost
 
 class WeightGradient {
  public:
@@ -39,32 +42,50 @@ class WeightGradient {
         rows(channels * params.kernel_h * params.kernel_w),
         ld(round_up(outputs, kernels.nr)) {
     padded = p.pad_top > 0 || p.pad_bottom > 0 || p.pad_left > 0 || p.pad_right > 0;
+    // Channels that do not fill a tile are joined with those of the next kernel position, which
+    // needs the zeros around the picture in place.
+    joined = channels < kernels.mr && p.dilation_w == 1 && p.groups == 1;
+    copied = joined && padded;
+    flat = p.kernel_h == 1 && p.kernel_w == 1 && p.stride_h == 1 && p.stride_w == 1 && !padded;
     strip_w = in.w + p.pad_left + p.pad_right;
-    const std::int64_t pixel_floats = p.stride_h * p.stride_w * channels + outputs;
-    const std::int64_t budget = static_cast<std::int64_t>(l2_cache_bytes() / sizeof(float) / 2);
-    const std::int64_t pixels = std::max(kMinPixels, budget / pixel_floats);
-    strip_lines = std::clamp<std::int64_t>(pixels / out.w, 1, std::max<std::int64_t>(1, lines));
+    strip_lines =
+        std::clamp<std::int64_t>(kStripPixels / out.w, 1, std::max<std::int64_t>(1, lines));
+    make_tiles();
+    const std::int64_t n_panels = ceil_div(outputs, kernels.nr);
+    tile_blocks = ceil_div(n_tiles(), kBlockTiles);
+    panel_blocks = ceil_div(n_panels, kBlockPanels);
+    const double work = static_cast<double>(lines * out.w) * static_cast<double>(rows * outputs);
+    const auto most = static_cast<std::int64_t>(work / kMinWork);
+    chunks = std::clamp<std::int64_t>(std::min(kTasks / (tile_blocks * panel_blocks), most), 1,
+                                      std::max<std::int64_t>(1, lines / strip_lines));
   }
 
-  void run(float* grad_weight);
+  void run(float* grad_weight) const;
 
  private:
-  void run_group(std::int64_t group, float* dw, float* panels, float* strip);
+  struct Task {
+    Range tiles, panels, lines;
+  };
+  struct RowTile {
+    std::int64_t ky, kx, first;  // kernel position, channel, or channel from there on
+    std::int64_t row, rows;      // of dW
+  };
+
   void make_tiles();
-  void fill_strip(Range range, std::int64_t group, float* strip) const;
-  std::int64_t lines_in_strip(std::int64_t out_lines) const {
-    return (out_lines - 1) * p.stride_h + (p.kernel_h - 1) * p.dilation_h + 1;
+  Task task_at(std::int64_t index) const;
+  void run_task(const Task& task, std::int64_t group, float* scratch, float* dw) const;
+  void copy_strip(Range strip, float* to) const;
+  void gather(const RowTile& tile, Range strip, std::int64_t group, const float* copy,
+              float* to) const;
+
+  std::int64_t n_tiles() const { return static_cast<std::int64_t>(tiles.size()); }
+  std::int64_t pixels() const { return strip_lines * out.w; }
+  std::int64_t panel_floats() const {
+    return pixels() * std::min(kBlockPanels, ceil_div(outputs, kernels.nr)) * kernels.nr;
   }
-  std::int64_t pixel_stride() const { return padded ? channels : p.in_channels; }
-  std::int64_t line_stride() const { return (padded ? strip_w : in.w) * pixel_stride(); }
-  // f(image, first output line, output lines), picture by picture.
-  template <class F>
-  void each_picture(Range range, const F& f) const {
-    for (std::int64_t line = range.begin; line < range.end;) {
-      const std::int64_t y = line % out.h, count = std::min(out.h - y, range.end - line);
-      f(line / out.h, y, count);
-      line += count;
-    }
+  std::int64_t gathered_floats() const { return round_up(pixels() * kernels.lanes, 16); }
+  std::int64_t copy_floats() const {
+    return copied ? strip_lines * p.kernel_h * strip_w * channels : 0;
   }
 
   const Conv2dParams& p;
@@ -74,166 +95,206 @@ class WeightGradient {
   const float* x;
   const TileKernels& kernels;
   std::int64_t channels, outputs, rows, ld;
-  bool padded;
+  bool padded, joined, copied;
+  bool flat;  // output pixels are input pixels
   std::int64_t strip_w, strip_lines;
-  std::vector<Tile> tiles;
+  std::vector<RowTile> tiles;
+  std::int64_t tile_blocks, panel_blocks, chunks;
 };
 
-// dW's rows in tiles; neighbouring taps of a kernel line are contiguous in a dense strip.
 void WeightGradient::make_tiles() {
-  const bool merge = p.dilation_w == 1 && pixel_stride() == channels;
-  const std::int64_t length = merge ? p.kernel_w * channels : channels;
-  const std::int64_t stretches = rows / length;
+  const std::int64_t length = joined ? p.kernel_w * channels : channels;
+  const std::int64_t stretches = joined ? p.kernel_h : p.kernel_h * p.kernel_w;
+  const std::int64_t count = ceil_div(length, kernels.mr);
   for (std::int64_t i = 0; i < stretches; ++i) {
-    const std::int64_t ky = merge ? i : i / p.kernel_w, kx = merge ? 0 : i % p.kernel_w;
-    const std::int64_t a = ky * p.dilation_h * line_stride() + kx * p.dilation_w * pixel_stride();
-    const std::int64_t count = ceil_div(length, kernels.mr);
+    const std::int64_t ky = joined ? i : i / p.kernel_w, kx = joined ? 0 : i % p.kernel_w;
     for (std::int64_t j = 0; j < count; ++j) {
       const Range r = split(length, count, j);
-      const std::int64_t half = r.begin + (r.size() + 1) / 2;
-      tiles.push_back({{a + r.begin, a + half},
-                       {(i * length + r.begin) * ld, (i * length + half) * ld},
-                       r.size()});
+      tiles.push_back({ky, kx, r.begin, i * length + r.begin, r.size()});
     }
   }
 }
 
-void WeightGradient::fill_strip(Range range, std::int64_t group, float* strip) const {
-  struct Line {
-    const float* from;  // null for a line of zeros
-    float* to;
-  };
-  std::vector<Line> copies;
-  float* to = strip;
-  each_picture(range, [&](std::int64_t image, std::int64_t y, std::int64_t count) {
-    for (std::int64_t i = 0; i < lines_in_strip(count); ++i, to += line_stride()) {
-      const std::int64_t in_y = y * p.stride_h - p.pad_top + i;
-      const bool inside = in_y >= 0 && in_y < in.h;
-      copies.push_back(
-          {inside ? x + (image * in.h + in_y) * in.w * p.in_channels + group * channels : nullptr,
-           to});
-    }
-  });
-  const auto zero = [](float* at, std::int64_t floats) {
-    std::memset(at, 0, static_cast<std::size_t>(floats) * sizeof(float));
-  };
-  parallel_for(static_cast<std::int64_t>(copies.size()), ceil_div(32768, line_stride()),
-               [&](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t i = begin; i < end; ++i) {
-                   const Line& line = copies[static_cast<std::size_t>(i)];
-                   if (line.from == nullptr) {
-                     zero(line.to, line_stride());
-                     continue;
-                   }
-                   float* pixel = line.to + p.pad_left * channels;
-                   zero(line.to, p.pad_left * channels);
-                   if (p.groups == 1) {
-                     std::memcpy(pixel, line.from,
-                                 static_cast<std::size_t>(in.w * channels) * sizeof(float));
-                   } else {
-                     for (std::int64_t j = 0; j < in.w; ++j) {
-                       std::memcpy(pixel + j * channels, line.from + j * p.in_channels,
-                                   static_cast<std::size_t>(channels) * sizeof(float));
-                     }
-                   }
-                   zero(pixel + in.w * channels, p.pad_right * channels);
-                 }
-               });
+WeightGradient::Task WeightGradient::task_at(std::int64_t index) const {
+  const std::int64_t block = index / chunks;
+  return {split(n_tiles(), tile_blocks, block / panel_blocks),
+          split(ceil_div(outputs, kernels.nr), panel_blocks, block % panel_blocks),
+          split(lines, chunks, index % chunks)};
 }
 
-void WeightGradient::run_group(std::int64_t group, float* dw, float* panel_memory, float* strip) {
-  const std::int64_t n_panels = ceil_div(outputs, kernels.nr);
-  const std::int64_t n_tiles = static_cast<std::int64_t>(tiles.size());
-  const std::int64_t strips = ceil_div(lines, strip_lines);
-  std::vector<Run> runs;
-  for (std::int64_t s = 0; s < strips; ++s) {
-    const Range range = split(lines, strips, s);
-    const std::int64_t pixels = range.size() * out.w;
-    const Panels panels = {&kernels, panel_memory, pixels, outputs};
-    panels.pack(grad_out + range.begin * out.w * p.out_channels + group * outputs, p.out_channels,
-                1);
-    if (padded) fill_strip(range, group, strip);
-
-    runs.clear();
-    std::int64_t strip_offset = 0;
-    each_picture(range, [&](std::int64_t image, std::int64_t y, std::int64_t count) {
-      const std::int64_t first =
-          padded ? strip_offset : (image * in.h + y * p.stride_h) * line_stride();
-      for (std::int64_t i = 0; i < count; ++i) {
-        runs.push_back({first + i * p.stride_h * line_stride(), out.w});
+// The lines of x that each output line of the strip reads, one group after another, with zeros
+// around.
+void WeightGradient::copy_strip(Range strip, float* to) const {
+  const auto bytes = [](std::int64_t floats) {
+    return static_cast<std::size_t>(floats) * sizeof(float);
+  };
+  for (std::int64_t line = strip.begin; line < strip.end; ++line) {
+    const std::int64_t image = line / out.h, y = line % out.h * p.stride_h - p.pad_top;
+    for (std::int64_t ky = 0; ky < p.kernel_h; ++ky, to += strip_w * channels) {
+      const std::int64_t in_y = y + ky * p.dilation_h;
+      if (in_y < 0 || in_y >= in.h) {
+        std::memset(to, 0, bytes(strip_w * channels));
+        continue;
       }
-      strip_offset += lines_in_strip(count) * line_stride();
-    });
+      float* pixel = to + p.pad_left * channels;
+      std::memset(to, 0, bytes(p.pad_left * channels));
+      std::memcpy(pixel, x + (image * in.h + in_y) * in.w * channels, bytes(in.w * channels));
+      std::memset(pixel + in.w * channels, 0, bytes(p.pad_right * channels));
+    }
+  }
+}
 
-    TileJob job;
-    job.runs = runs.data();
-    job.n_runs = static_cast<std::int64_t>(runs.size());
-    job.a = padded ? strip : x + group * channels;
-    job.a_row = 1;
-    job.a_step = p.stride_w * pixel_stride();
-    job.panel_stride = panels.stride();
-    job.k_begin = 0;
-    job.k_length = pixels;
-    job.next_b = nullptr;
-    job.c = dw;
+// What a tile reads for each output pixel of the strip, `lanes` floats a pixel.
+void WeightGradient::gather(const RowTile& tile, Range strip, std::int64_t group, const float* copy,
+                            float* to) const {
+  const std::int64_t lanes = kernels.lanes;
+  const auto zeros = [&](std::int64_t count) {
+    std::memset(to, 0, static_cast<std::size_t>(count * lanes) * sizeof(float));
+    to += count * lanes;
+  };
+  const auto read = [&](const float* from, std::int64_t count, std::int64_t step) {
+    const Run run = {0, count};
+    kernels.gather(from, &run, 1, step, tile.rows, to);
+    to += count * lanes;
+  };
+  if (copied) {
+    for (std::int64_t i = 0; i < strip.size(); ++i) {
+      read(copy + (i * p.kernel_h + tile.ky) * strip_w * channels + tile.first, out.w,
+           p.stride_w * channels);
+    }
+    return;
+  }
+  // Output pixels whose tap lies inside.
+  const std::int64_t tap_x = tile.kx * p.dilation_w - p.pad_left;
+  const std::int64_t begin =
+      std::clamp<std::int64_t>(ceil_div(std::max<std::int64_t>(0, -tap_x), p.stride_w), 0, out.w);
+  const std::int64_t end = std::clamp<std::int64_t>(
+      ceil_div(std::max<std::int64_t>(0, in.w - tap_x), p.stride_w), begin, out.w);
+  for (std::int64_t line = strip.begin; line < strip.end; ++line) {
+    const std::int64_t in_y = line % out.h * p.stride_h - p.pad_top + tile.ky * p.dilation_h;
+    if (in_y < 0 || in_y >= in.h) {
+      zeros(out.w);
+      continue;
+    }
+    const float* from = x + ((line / out.h * in.h + in_y) * in.w + tap_x) * p.in_channels +
+                        group * channels + tile.first;
+    zeros(begin);
+    read(from + begin * p.stride_w * p.in_channels, end - begin, p.stride_w * p.in_channels);
+    zeros(out.w - end);
+  }
+}
+
+void WeightGradient::run_task(const Task& task, std::int64_t group, float* scratch,
+                              float* dw) const {
+  float* panels = scratch;
+  float* gathered = panels + panel_floats();
+  float* copy = gathered + gathered_floats();
+  const std::int64_t first = task.panels.begin * kernels.nr;
+  const std::int64_t columns = std::min(task.panels.end * kernels.nr, outputs) - first;
+
+  const std::int64_t strips = ceil_div(task.lines.size(), strip_lines);
+  for (std::int64_t s = 0; s < strips; ++s) {
+    Range strip = split(task.lines.size(), strips, s);
+    strip = {task.lines.begin + strip.begin, task.lines.begin + strip.end};
+    const std::int64_t count = strip.size() * out.w;
+    const float* grad = grad_out + strip.begin * out.w * p.out_channels + group * outputs + first;
+    // Some lines of all panels at a time: memory is read as it lies.
+    for (std::int64_t k = 0; k < count; k += kPackedPixels) {
+      for (std::int64_t n = 0; n < columns; n += kernels.nr) {
+        kernels.pack(
+            grad + k * p.out_channels + n, p.out_channels, 1, std::min(kPackedPixels, count - k),
+            std::min<std::int64_t>(kernels.nr, columns - n),
+            panels + n * count + k * (columns - n > kernels.lanes ? kernels.nr : kernels.lanes));
+      }
+    }
+    if (copied) copy_strip(strip, copy);
+
+    const Run run = {0, count};
+    TileJob job = {};
+    job.n_tiles = 1;
+    job.runs = &run;
+    job.n_runs = 1;
+    job.a = gathered;
+    job.a_step = kernels.lanes;
+    job.b = panels;
+    job.panel_stride = count * kernels.nr;
+    job.k_length = count;
+    job.n_end = columns;
+    job.c = dw + first;
     job.c_row = ld;
     job.alpha = 1.0f;
     job.beta = s == 0 ? 0.0f : 1.0f;
-    job.bias = nullptr;
-    job.residual = nullptr;
-    job.activation = {};
-    job.stream = false;
-
-    // Tasks are single panels times stretches of tiles: even shares at any number of threads.
-    const double work = static_cast<double>(pixels) * static_cast<double>(rows * outputs);
-    const std::int64_t threads = static_cast<std::int64_t>(
-        std::clamp<double>(work / kMinWorkPerThread, 1, get_num_threads()));
-    const std::int64_t cuts = std::min(n_tiles, ceil_div(threads * 4, n_panels));
-    parallel_for(n_panels * cuts, n_panels * cuts / threads,
-                 [&](std::int64_t begin, std::int64_t end) {
-                   for (std::int64_t task = begin; task < end; ++task) {
-                     const std::int64_t panel = task / cuts;
-                     const Range mine = split(n_tiles, cuts, task % cuts);
-                     TileJob part = job;
-                     part.tiles = tiles.data() + mine.begin;
-                     part.n_tiles = mine.size();
-                     part.b = panels.data + panel * panels.stride();
-                     part.n_begin = panel * kernels.nr;
-                     part.n_end = std::min(part.n_begin + kernels.nr, outputs);
-                     kernels.by_column(part);
-                   }
-                 });
+    for (std::int64_t i = task.tiles.begin; i < task.tiles.end; ++i) {
+      const RowTile& t = tiles[static_cast<std::size_t>(i)];
+      gather(t, strip, group, copy, gathered);
+      const std::int64_t second = (t.rows + 1) / 2;
+      const Tile tile = {{0, second}, {t.row * ld, (t.row + second) * ld}, t.rows};
+      job.tiles = &tile;
+      // Channels of neighbouring pixels lie far apart: no prefetcher of the machine follows.
+      if (flat && i + 1 < task.tiles.end) {
+        const RowTile& next = tiles[static_cast<std::size_t>(i + 1)];
+        job.next_a =
+            x + strip.begin * out.w * p.in_channels + group * channels + next.first + next.rows - 1;
+        job.next_a_step = p.in_channels;
+      } else {
+        job.next_a = nullptr;
+      }
+      kernels.by_column(job);
+    }
   }
 }
 
-void WeightGradient::run(float* grad_weight) {
+void WeightGradient::run(float* grad_weight) const {
   const std::int64_t taps = p.kernel_h * p.kernel_w;
-  const std::int64_t count = p.out_channels * rows;
   if (lines == 0) {
-    std::fill_n(grad_weight, count, 0.0f);
+    std::fill_n(grad_weight, p.out_channels * rows, 0.0f);
     return;
   }
-  make_tiles();
-  const std::int64_t pictures = ceil_div(strip_lines, out.h) + 1;
-  const std::int64_t strip_floats =
-      padded ? line_stride() * (strip_lines * p.stride_h + pictures * lines_in_strip(1)) : 0;
-  Scratch dw(rows * ld);
-  Scratch panels(Panels::floats(kernels, strip_lines * out.w, outputs));
-  Scratch strip(strip_floats);
+  const std::int64_t tasks = tile_blocks * panel_blocks * chunks, size = rows * ld;
+  const double work = static_cast<double>(lines * out.w) * static_cast<double>(rows * outputs);
+  const int threads = static_cast<int>(std::min(
+      std::clamp<double>(work / kMinWork, 1, get_num_threads()), static_cast<double>(tasks)));
+  const std::int64_t my_scratch =
+      round_up(panel_floats() + gathered_floats() + copy_floats(), 1024) + 64;
+  Scratch scratch(threads * my_scratch);
+  Scratch sums(chunks * size);
   for (std::int64_t g = 0; g < p.groups; ++g) {
-    run_group(g, dw.data(), panels.data(), strip.data());
-    float* to = grad_weight + g * outputs * rows;
-    parallel_for(ceil_div(outputs, 16), ceil_div(2048, rows),
-                 [&](std::int64_t begin, std::int64_t end) {
-                   begin *= 16;
-                   end = std::min(end * 16, outputs);
-                   kernels.unpack_taps(dw.data() + begin, ld, channels, taps, end - begin,
-                                       to + begin * rows);
-                 });
+    parallel_team(threads, [&](int member) {
+      const Range mine = split(tasks, threads, member);
+      for (std::int64_t i = mine.begin; i < mine.end; ++i) {
+        run_task(task_at(i), g, scratch.data() + member * my_scratch,
+                 sums.data() + i % chunks * size);
+      }
+    });
+    add_chunks(sums.data(), chunks, size);
+    unpack_weights(sums.data(), ld, channels, taps, outputs, grad_weight + g * outputs * rows);
   }
 }
 
 }  // namespace
+
+void add_chunks(float* sums, std::int64_t chunks, std::int64_t size) {
+  if (chunks < 2) return;
+  const TileKernels& kernels = tile_kernels();
+  parallel_for(ceil_div(size, 1024), 4, [&](std::int64_t begin, std::int64_t end) {
+    begin *= 1024;
+    end = std::min(end * 1024, size);
+    kernels.add_rows(sums + size + begin, size, chunks - 1, end - begin, sums + begin);
+  });
+}
+
+void unpack_weights(const float* sums, std::int64_t ld, std::int64_t channels, std::int64_t taps,
+                    std::int64_t outputs, float* grad_weight) {
+  const TileKernels& kernels = tile_kernels();
+  const std::int64_t block = kernels.lanes;
+  parallel_for(ceil_div(outputs, block), ceil_div(2048, channels * taps),
+               [&](std::int64_t begin, std::int64_t end) {
+                 begin *= block;
+                 end = std::min(end * block, outputs);
+                 kernels.unpack_taps(sums + begin, ld, channels, taps, end - begin,
+                                     grad_weight + begin * channels * taps);
+               });
+}
 
 void conv2d_backward_weight(const Conv2dParams& p, std::int64_t batch, PictureSize in,
                             const float* grad_out, const float* x, float* grad_weight,

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "conv/conv2d.hpp"
 #include "conv/winograd.hpp"
 #include "core/memory.hpp"
 #include "core/threads.hpp"
@@ -207,24 +208,9 @@ void Gradient::run(const float* grad_out, const float* x, float* grad_weight) co
                  scratch.data() + member * my_scratch, sums.data() + i % chunks * size);
       }
     });
-    float* total = sums.data();
-    if (chunks > 1) {
-      parallel_for(size, 4096, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t s = 1; s < chunks; ++s) {
-          const float* more = total + s * size;
-          for (std::int64_t i = begin; i < end; ++i) total[i] += more[i];
-        }
-      });
-    }
-    float* to = grad_weight + g * outputs * channels * taps();
-    const std::int64_t block = kernels.lanes;
-    parallel_for(ceil_div(outputs, block), ceil_div(2048, channels * taps()),
-                 [&](std::int64_t begin, std::int64_t end) {
-                   begin *= block;
-                   end = std::min(end * block, outputs);
-                   kernels.unpack_taps(total + begin, ld, channels, taps(), end - begin,
-                                       to + begin * channels * taps());
-                 });
+    add_chunks(sums.data(), chunks, size);
+    unpack_weights(sums.data(), ld, channels, taps(), outputs,
+                   grad_weight + g * outputs * channels * taps());
   }
 }
 

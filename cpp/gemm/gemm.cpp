@@ -7,6 +7,7 @@
 #include "core/memory.hpp"
 #include "core/recent.hpp"
 #include "gemm/implicit.hpp"
+#include "gemm/streamed.hpp"
 
 namespace fastconv {
 namespace {
@@ -94,6 +95,8 @@ void gemm(const GemmShape& s, float alpha, const float* a, const float* b, float
     few_rows(s, a, b, c, epilogue);
     return;
   }
+
+  if (streaming_pays(s)) return gemm_streamed(s, alpha, a, b, beta, c, epilogue);
 
   const TileKernels& kernels = tile_kernels();
   Scratch b_memory(Panels::floats(kernels, s.k, s.n));

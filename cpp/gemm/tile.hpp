@@ -39,6 +39,9 @@ struct TileJob {
   bool single = false;  // C has one row only, which tiles of one row may sum up in another order
   std::int64_t a_row;   // floats between the rows of a group
   std::int64_t a_step;  // floats between successive k; 1 for the by-row kernels
+  // By column: fetched ahead with every k of the first panel; or null. Floats between.
+  const float* next_a = nullptr;
+  std::int64_t next_a_step = 0;
 
   const float* b;                  // the panel that starts at column n_begin
   std::int64_t panel_stride;       // floats between panels
@@ -64,6 +67,11 @@ struct TileKernels {
   // Only a[0], c[0] are used and rows of C are c_row apart throughout.
   void (*by_column)(const TileJob& job);
 
+  // A of one tile of by_column, gathered: dst[i * lanes + r] = a[run.a + i' * a_step + r] for the
+  // i'-th k of its run and r < rows <= MR <= lanes.
+  void (*gather)(const float* a, const Run* runs, std::int64_t n_runs, std::int64_t a_step,
+                 std::int64_t rows, float* dst);
+
   // Packs one panel of `columns` <= NR columns. B(k, j) = src[k * k_stride + j * n_stride],
   // where one of the strides is 1.
   void (*pack)(const float* src, std::int64_t k_stride, std::int64_t n_stride, std::int64_t k,
@@ -88,6 +96,10 @@ struct TileKernels {
   // for `rows` rounded up to a multiple of `lanes`.
   void (*transpose)(const float* src, std::int64_t ld_src, std::int64_t rows, std::int64_t columns,
                     float* dst, std::int64_t ld_dst);
+
+  // sums[j] += sum_i x[i * ld + j], row after row.
+  void (*add_rows)(const float* x, std::int64_t ld, std::int64_t rows, std::int64_t columns,
+                   float* sums);
 
   // sums[j] = sum_i x[i * ld + j]
   void (*column_sums)(const float* x, std::int64_t ld, std::int64_t rows, std::int64_t columns,

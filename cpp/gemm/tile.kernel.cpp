@@ -188,8 +188,9 @@ void single_tile(const TileJob& job, const Tile& tile, const float* b, std::int6
 
 template <int ROWS, int VECS>
 void column_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t n,
-                 const Ahead&) {
+                 const Ahead& given) {
   vf acc[ROWS][VECS];
+  const char* ahead = given.a;
   each<ROWS, VECS>([&](int i, int v) { acc[i][v] = zero(); });
 
   for (const Run *run = job.runs, *end = run + job.n_runs; run != end; ++run) {
@@ -204,6 +205,8 @@ void column_tile(const TileJob& job, const Tile& tile, const float* b, std::int6
 #pragma GCC unroll 2
         for (int v = 0; v < VECS; ++v) acc[i][v] = fma(x, bv[v], acc[i][v]);
       }
+      __builtin_prefetch(ahead);
+      ahead += given.a_step;
       b += VECS * W;
       a += job.a_step;
     }
@@ -255,6 +258,10 @@ void run(const TileJob& job, const TileFunction (&functions)[kVecs][MR]) {
                    reinterpret_cast<const char*>(b), 0};
     const std::ptrdiff_t part = ahead.b_step * job.k_length;
     const bool fetch_a = job.cold && n == job.n_begin;
+    if (job.next_a != nullptr && n == job.n_begin) {
+      ahead.a = reinterpret_cast<const char*>(job.next_a);
+      ahead.a_step = job.next_a_step * static_cast<std::ptrdiff_t>(sizeof(float));
+    }
     for (std::int64_t i = 0; i < job.n_tiles; ++i, ahead.b += part) {
       const Tile& tile = job.tiles[i];
       if (fetch_a && i + 1 < job.n_tiles) {
@@ -270,6 +277,18 @@ void run(const TileJob& job, const TileFunction (&functions)[kVecs][MR]) {
 
 void by_row(const TileJob& job) { run(job, kTable.by_row); }
 void by_column(const TileJob& job) { run(job, kTable.by_column); }
+
+static_assert(MR <= W, "a vector holds a tile's rows of one k");
+
+void gather(const float* a, const Run* runs, std::int64_t n_runs, std::int64_t a_step,
+            std::int64_t rows, float* dst) {
+  for (const Run *run = runs, *end = runs + n_runs; run != end; ++run) {
+    const float* src = a + run->a;
+    for (std::int64_t k = run->length; k > 0; --k, src += a_step, dst += W) {
+      store(dst, load_first(src, rows));
+    }
+  }
+}
 
 void copy_row(const float* src, std::int64_t columns, std::int64_t width, float* dst) {
   for (std::int64_t j = 0; j < width; j += W) {
@@ -373,6 +392,20 @@ void unpack_taps(const float* src, std::int64_t ld, std::int64_t channels, std::
   }
 }
 
+void add_rows(const float* x, std::int64_t ld, std::int64_t rows, std::int64_t columns,
+              float* sums) {
+  for (std::int64_t j = 0; j < columns; j += W) {
+    const std::int64_t lanes = columns - j;
+    const bool whole = lanes >= W;
+    vf total = whole ? load(sums + j) : load_first(sums + j, lanes);
+    for (std::int64_t i = 0; i < rows; ++i) {
+      const float* p = x + i * ld + j;
+      total = total + (whole ? load(p) : load_first(p, lanes));
+    }
+    whole ? store(sums + j, total) : store_first(sums + j, total, lanes);
+  }
+}
+
 void column_sums(const float* x, std::int64_t ld, std::int64_t rows, std::int64_t columns,
                  float* sums) {
   for (std::int64_t j = 0; j < columns; j += W) {
@@ -460,11 +493,13 @@ const TileKernels tile_kernels_table = {W,
                                         NR,
                                         by_row,
                                         by_column,
+                                        gather,
                                         pack,
                                         pack_taps,
                                         pack_taps_back,
                                         unpack_taps,
                                         transpose_block,
+                                        add_rows,
                                         column_sums,
                                         dot<float>,
                                         dot<std::uint16_t>};
