@@ -55,6 +55,18 @@ def test_conv2d_computes_only_needed_gradients() -> None:
     assert weight.grad is not None
 
 
+def test_conv2d_with_relu() -> None:
+    x, weight, bias = draw(2, 3, 6, 5), draw(4, 3, 3, 3, seed=1), draw(4, seed=2)
+    check_gradients(lambda x, w, b: ops.conv2d(x, w, b, 1, 1, activation="relu"), x, weight, bias)
+    with use_backend("reference"):
+        joined = ops.conv2d(x, weight, bias, 1, 1, activation="relu").data
+        apart = ops.relu(ops.conv2d(x, weight, bias, 1, 1)).data
+    np.testing.assert_array_equal(joined, apart)
+    for call in (ops.conv2d, lambda x, w, **how: ops.batch_norm_training(x, **how)):
+        with pytest.raises(ValueError, match=r"activation must be None or 'relu' \(.*'tanh'\)"):
+            call(x, weight, activation="tanh")
+
+
 def test_linear_and_gemm() -> None:
     check_gradients(ops.linear, draw(3, 5), draw(4, 5, seed=1), draw(4, seed=2))
     check_gradients(ops.linear, draw(2, 3, 5), draw(4, 5, seed=1))

@@ -114,17 +114,19 @@ def test_summary_mistakes(arguments: list[str], rule: str) -> None:
 
 
 def test_train(tmp_path: Path, few_digits: Path) -> None:
-    weights = tmp_path / "weights.npz"
+    weights, curves = tmp_path / "weights.npz", tmp_path / "curves.png"
     out = succeed(
         *("train", "lenet5", "--data", few_digits, "--epochs", 4, "--batch-size", 16, "--lr", 0.05),
-        *("--seed", 3, "--threads", 1, "--save", weights),
+        *("--seed", 3, "--threads", 1, "--save", weights, "--plot", curves),
     )
     lines = out.splitlines()
     assert lines[0] == "lenet5: 500 digits to learn from, 200 to test on"
     assert [line[:9] for line in lines[1:5]] == [f"epoch {n}/4" for n in range(1, 5)]
     assert lines[5].startswith("128 steps in ")
-    assert lines[6] == f"weights saved as {weights}"
-    (accuracy,) = re.fullmatch(r"test accuracy (\d+\.\d\d) %", lines[7]).groups()  # type: ignore[union-attr]
+    assert lines[6] == f"loss and accuracy drawn in {curves}"
+    assert curves.read_bytes().startswith(b"\x89PNG")
+    assert lines[7] == f"weights saved as {weights}"
+    (accuracy,) = re.fullmatch(r"test accuracy (\d+\.\d\d) %", lines[8]).groups()  # type: ignore[union-attr]
     assert fastconv.get_num_threads() == 1
     net = lenet5()
     with np.load(weights) as arrays:

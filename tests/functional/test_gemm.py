@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from compare import check, layouts
 from fastconv import functional as F
 from fastconv import get_num_threads, set_num_threads
+from threads import assert_same_bits
 
 pytestmark = pytest.mark.usefixtures("every_isa")
 
@@ -230,3 +231,39 @@ def test_bf16_keeps_nan_and_infinity() -> None:
     assert y[0, 1] == np.inf and y[0, 2] == -np.inf and np.isfinite(y[0, 3])
     with pytest.raises(ValueError, match=r"linear: weights must be fp32 or bf16 \(weights=fp16\)"):
         F.pack_linear(weight, weights="fp16")
+
+
+@pytest.mark.parametrize("m", [1, 13, 14, 29, 64])
+@pytest.mark.parametrize("trans_b", [False, True])
+def test_few_rows_of_a_large_matrix(m: int, trans_b: bool, thread_counts: int) -> None:
+    # Larger than L2 and with no size round: blocks of k and of columns are cut short.
+    rng = np.random.default_rng(0)
+    k, n = 1037, 3011
+    a = rng.standard_normal((m, k)).astype(np.float32)
+    b = rng.standard_normal((n, k) if trans_b else (k, n)).astype(np.float32)
+    bias = rng.standard_normal(n).astype(np.float32)
+    c, residual = rng.standard_normal((2, m, n)).astype(np.float32)
+    exact = a.astype(np.float64) @ (b.T if trans_b else b)
+    bound = 1e-5 * np.abs(exact).max()
+    y = F.gemm(a, b, trans_b=trans_b)
+    np.testing.assert_allclose(y, exact, rtol=0, atol=bound)
+    y = F.gemm(
+        a,
+        b,
+        alpha=0.5,
+        beta=2.0,
+        c=c,
+        trans_b=trans_b,
+        bias=bias,
+        residual=residual,
+        activation="relu",
+    )
+    expected = np.maximum(0.5 * exact + 2.0 * c + bias + residual, 0)
+    np.testing.assert_allclose(y, expected, rtol=0, atol=bound)
+
+
+def test_few_rows_of_a_large_matrix_same_bits() -> None:
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((20, 1500)).astype(np.float32)
+    b = rng.standard_normal((1500, 1100)).astype(np.float32)
+    assert_same_bits(lambda: F.gemm(a, b))

@@ -218,3 +218,54 @@ def test_gradients_of_a_network_of_many_layers() -> None:
 def test_errors(build: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         build()
+
+
+class Calls:
+    """The twins, and which of them were called."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        self.names.append(name)
+        return getattr(reference, name)
+
+
+def test_sequential_joins_a_relu_with_the_layer_before() -> None:
+    net = nn.Sequential(
+        nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4), nn.ReLU(), nn.Tanh()
+    )
+
+    def called(watched: bool = False) -> tuple[list[str], Any]:
+        backend = Calls()
+        with use_backend(backend):
+            if watched:
+                with net[1].register_forward_hook(lambda *_: None):
+                    y = net(tensor(X, requires_grad=True))
+            else:
+                y = net(tensor(X, requires_grad=True))
+        return backend.names, y.data
+
+    names, joined = called()
+    assert names == ["conv2d", "conv2d", "batch_norm_training", "tanh"]
+    names, watched = called(watched=True)
+    assert names == ["conv2d", "relu", "conv2d", "batch_norm_training", "tanh"]
+    np.testing.assert_array_equal(joined, watched)
+    with fastconv.no_grad(), use_backend(backend := Calls()):
+        apart = net(tensor(X)).data
+    assert backend.names.count("relu") == 2
+    np.testing.assert_allclose(apart, joined, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_norm_with_residual_and_relu(training: bool) -> None:
+    layer = nn.BatchNorm2d(4).train(training)
+    residual = draw(*X.shape, seed=5)
+    apart = nn.BatchNorm2d(4).train(training)
+    y = layer(tensor(X), tensor(residual), activation="relu").data
+    np.testing.assert_allclose(y, np.maximum(apart(tensor(X)).data + residual, 0), atol=1e-6)
+    assert layer.running_mean is not None and apart.running_mean is not None
+    np.testing.assert_array_equal(layer.running_mean, apart.running_mean)
+    np.testing.assert_allclose(
+        layer(tensor(X), activation="relu").data, np.maximum(layer(tensor(X)).data, 0), atol=1e-6
+    )

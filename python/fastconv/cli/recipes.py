@@ -27,7 +27,7 @@ _MANY = 20_000
 # Of the 50,000 training pictures, channel by channel, from 0 to 1.
 _CIFAR_MEAN = (0.4914, 0.4822, 0.4465)
 _CIFAR_STD = (0.2470, 0.2435, 0.2616)
-_CIFAR_EPOCHS = 30
+_CIFAR_EPOCHS = 50
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,8 @@ RECIPES = {  # by the networks' input sizes
         weight_decay=5e-4,
     ),
     # He et al. 2015, https://arxiv.org/abs/1512.03385, section 4.2, but for the schedule, which
-    # needs a sixth of their epochs, and for what is subtracted: a mean per channel, not per pixel.
+    # needs a third of their epochs and bears five times their weight decay, and for what is
+    # subtracted: a mean per channel, not per pixel.
     (3, 32, 32): Recipe(
         pictures="pictures",
         open=_open_cifar,
@@ -126,6 +127,6 @@ RECIPES = {  # by the networks' input sizes
         test_transform=_normalize,
         epochs=lambda count: _CIFAR_EPOCHS,
         batch_size=128,
-        weight_decay=1e-4,
+        weight_decay=5e-4,
     ),
 }

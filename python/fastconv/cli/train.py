@@ -31,7 +31,7 @@ _INTERRUPTED = 130  # the exit status of what Ctrl-C ends
 @click.option("--download", is_flag=True, help="Fetch the full MNIST where it is missing.")
 @click.option(
     "--epochs", type=click.IntRange(min=1),
-    help="Passes over the pictures.  [default: 15 of few digits, 8 of many, 30 of CIFAR-10]",
+    help="Passes over the pictures.  [default: 15 of few digits, 8 of many, 50 of CIFAR-10]",
 )  # fmt: skip
 @click.option(
     "--batch-size", type=click.IntRange(min=1),
@@ -57,6 +57,9 @@ _INTERRUPTED = 130  # the exit status of what Ctrl-C ends
     "--log", type=OutputFile(".csv", ".jsonl"),
     help="Write each epoch's loss, accuracy and speed here.",
 )  # fmt: skip
+@click.option(
+    "--plot", type=OutputFile(".png", ".svg", ".pdf"), help="Draw loss and accuracy here."
+)
 @click.option("--save", type=OutputFile(".npz"), help="Write the weights here.")
 def train(
     model: str,
@@ -72,6 +75,7 @@ def train(
     checkpoint: Path | None,
     resume: bool,
     log: Path | None,
+    plot: Path | None,
     save: Path | None,
 ) -> None:
     """Train MODEL and report its accuracy on the test pictures.
@@ -113,6 +117,9 @@ def train(
     if history.interrupted:
         click.get_current_context().exit(_INTERRUPTED)
     click.echo(f"{history.steps:,} steps in {history.seconds:.1f} s")
+    if plot is not None:
+        history.plot(plot)
+        click.echo(f"loss and accuracy drawn in {plot}")
     if save is not None:
         _save(net, save)
     click.echo(f"test accuracy {100 * history.accuracy[-1]:.2f} %")
