@@ -23,7 +23,7 @@ from .cifar import cifar10
 from .dataset import ArrayDataset, Dataset
 from .folder import ImageFolder
 from .idx import read_idx, write_idx
-from .loader import Loader, batches
+from .loader import Loader
 from .pictures import PictureError
 from .transforms import (
     CenterCrop,
@@ -51,7 +51,6 @@ __all__ = [
     "RandomHorizontalFlip",
     "RandomResizedCrop",
     "Resize",
-    "batches",
     "cifar10",
     "mnist",
     "random_shift",
