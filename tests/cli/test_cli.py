@@ -6,7 +6,6 @@ import importlib
 import re
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +15,14 @@ import pytest
 pytest.importorskip("click", reason="the command line needs click")
 pytest.importorskip("fastconv._core", reason="fastconv is not built")
 
-from click.testing import CliRunner, Result
-
 import fastconv
+from commands import fail, run, succeed
 from fastconv import nn
 from fastconv.cli import main
-from fastconv.cli.group import commands
 from fastconv.cli.race import race
 from fastconv.data import mnist, write_idx
 from fastconv.models import lenet5
 from fastconv.train import CSVLog, State, evaluate
-
-
-@pytest.fixture(autouse=True)
-def same_thread_count() -> Iterator[None]:
-    before = fastconv.get_num_threads()
-    yield
-    fastconv.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -45,26 +35,6 @@ def few_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_idx(folder / f"{name}-images-idx3-ubyte.gz", pixels)
         write_idx(folder / f"{name}-labels-idx1-ubyte.gz", labels[:count].astype(np.uint8))
     return folder
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(commands, [str(argument) for argument in arguments])
-
-
-def succeed(*arguments: object) -> str:
-    result = run(*arguments)
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
-def fail(*arguments: object) -> str:
-    """Run what must fail; return the one line that says why."""
-    result = run(*arguments)
-    assert result.exit_code != 0
-    assert isinstance(result.exception, SystemExit)  # no traceback
-    (line,) = [line for line in result.output.splitlines() if line.startswith("Error: ")]
-    assert result.output.endswith(line + "\n")
-    return line
 
 
 def test_info() -> None:

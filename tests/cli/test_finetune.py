@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,19 +12,9 @@ pytest.importorskip("click", reason="the command line needs click")
 pytest.importorskip("PIL", reason="pictures need pillow")
 pytest.importorskip("fastconv._core", reason="fastconv is not built")
 
-from click.testing import CliRunner, Result
-
-import fastconv
-from fastconv.cli.group import commands
+import commands
 from fastconv.models import resnet20
 from pictures_on_disk import write_folders
-
-
-@pytest.fixture(autouse=True)
-def same_thread_count() -> Iterator[None]:
-    before = fastconv.get_num_threads()
-    yield
-    fastconv.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +31,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(commands, ["finetune", *map(str, arguments)])
+def run(*arguments: object) -> commands.Result:
+    return commands.run("finetune", *arguments)
 
 
 def test_three_starts(tmp_path: Path, folders: Path, weights: Path) -> None:

@@ -19,6 +19,7 @@ __all__ = [
     "INK",
     "SECOND",
     "as_drawn",
+    "epoch_axes",
     "finish",
     "heading",
     "new_figure",
@@ -102,6 +103,17 @@ def as_drawn(picture: NDArray[Any]) -> NDArray[Any]:
     """Return a picture of one channel or three, (C, H, W), as `show` takes it."""
     drawn: NDArray[Any] = picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
     return drawn
+
+
+def epoch_axes(axes: Any) -> None:
+    """Dress axes whose horizontal is epochs: faint grid, no box."""
+    axes.set_xlabel("epoch", size=8, color=DIM, labelpad=2)
+    axes.tick_params(labelsize=8, colors=DIM, length=2.5)
+    axes.grid(color=FAINT, linewidth=0.4, alpha=0.6)
+    axes.set_axisbelow(True)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(FAINT)
 
 
 def _inches(canvas: Any) -> tuple[float, float]:

@@ -13,10 +13,10 @@ from ..train.finetune import Comparison, Mistake, Run
 from .canvas import (
     ACCENT,
     DIM,
-    FAINT,
     INK,
     SECOND,
     as_drawn,
+    epoch_axes,
     finish,
     heading,
     new_figure,
@@ -108,13 +108,7 @@ def draw_accuracy_curves(canvas: Any, runs: Sequence[Run]) -> None:
     axes.set_ylim(max(0.0, low - room), min(100.0, high + room) + 0.5)
     axes.set_xlim(1 - 0.02 * longest, longest + 0.02 * longest)
     axes.locator_params(axis="x", integer=True, nbins=min(10, longest + 1))
-    axes.set_xlabel("epoch", size=8, color=DIM, labelpad=2)
-    axes.tick_params(labelsize=8, colors=DIM, length=2.5)
-    axes.grid(color=FAINT, linewidth=0.4, alpha=0.6)
-    axes.set_axisbelow(True)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(FAINT)
+    epoch_axes(axes)
 
 
 def draw_mistakes(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..autograd import Tensor, enable_grad, no_grad, tensor
 from ..nn import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d, Module
 from .canvas import as_drawn, finish, heading, new_figure, panels, show
+from .layers import find_layer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,7 +53,9 @@ def class_activation(
     if picture.ndim != 4 or len(picture) != 1:
         raise ValueError(f"grad_cam: picture must be one picture (shape={picture.shape})")
     with _constant(net):
-        name, module = _last_maps(net, picture) if layer is None else _find(net, layer)
+        name, module = (
+            _last_maps(net, picture) if layer is None else find_layer("grad_cam", net, layer)
+        )
         leaves: list[Tensor] = []
 
         def cut(_module: Module, _inputs: Any, out: Any) -> Tensor:
@@ -179,12 +182,3 @@ def _last_maps(net: Module, picture: NDArray[Any]) -> tuple[str, Module]:
             f"grad_cam: the network must have a layer of maps (net={type(net).__name__})"
         )
     return kept[-1]
-
-
-def _find(net: Module, layer: str | Module) -> tuple[str, Module]:
-    for name, module in net.named_modules():
-        if layer is module or (isinstance(layer, str) and name == layer):
-            return name or type(module).__name__, module
-    names = ", ".join(name for name, _ in net.named_modules() if name)
-    shown = repr(layer) if isinstance(layer, str) else type(layer).__name__
-    raise ValueError(f"grad_cam: layer must be one of {names} (layer={shown})")

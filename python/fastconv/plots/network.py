@@ -13,6 +13,7 @@ from ..autograd import Tensor, tensor
 from ..nn import Conv2d, Module
 from ..train import inference
 from .canvas import finish, heading, new_figure, panels, show
+from .layers import find_layer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -124,7 +125,9 @@ def _maps_of(
     net: Module, image: NDArray[Any], layer: str | Module | None
 ) -> tuple[str, NDArray[Any]]:
     """The layer's name and its output (C, H, W)."""
-    name, module = _find(net, layer)
+    name, module = (
+        _first_convolution(net) if layer is None else find_layer("feature_maps", net, layer)
+    )
     image = image if image.ndim == 4 else image[None]
     if image.ndim != 4 or len(image) != 1:
         raise ValueError(f"feature_maps: image must be one picture (shape={image.shape})")
@@ -137,17 +140,6 @@ def _maps_of(
         shape = None if maps is None else maps.shape
         raise ValueError(f"feature_maps: the layer must give maps (layer={name}, output={shape})")
     return name, maps[0]
-
-
-def _find(net: Module, layer: str | Module | None) -> tuple[str, Module]:
-    if layer is None:
-        return _first_convolution(net)
-    for name, module in net.named_modules():
-        if layer is module or (isinstance(layer, str) and layer == name):
-            return name or type(module).__name__, module
-    names = ", ".join(name for name, _ in net.named_modules() if name)
-    shown = repr(layer) if isinstance(layer, str) else type(layer).__name__
-    raise ValueError(f"feature_maps: layer must be one of {names} (layer={shown})")
 
 
 def _panel_count(weight: NDArray[Any]) -> int:

@@ -10,7 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..train import History
-from .canvas import ACCENT, DIM, FAINT, SECOND, as_drawn, finish, heading, new_figure, panels, show
+from .canvas import (
+    ACCENT,
+    DIM,
+    FAINT,
+    SECOND,
+    as_drawn,
+    epoch_axes,
+    finish,
+    heading,
+    new_figure,
+    panels,
+    show,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -153,12 +165,6 @@ def _wrong(
 
 
 def _label(axes: Any, name: str, epochs: int) -> None:
-    axes.set_xlabel("epoch", size=8, color=DIM, labelpad=2)
     axes.set_title(name, size=9, color=DIM, loc="left", pad=4)
     axes.set_xlim(0, epochs * 1.02)
-    axes.tick_params(labelsize=8, colors=DIM, length=2.5)
-    axes.grid(color=FAINT, linewidth=0.4, alpha=0.6)
-    axes.set_axisbelow(True)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(FAINT)
+    epoch_axes(axes)
