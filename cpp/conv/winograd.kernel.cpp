@@ -1,14 +1,12 @@
 #include "conv/winograd.hpp"
 
+#include "conv/winograd_transform.hpp"
 #include "simd/activation.hpp"
 #include "simd/simd.hpp"
 
 namespace fastconv {
 namespace FASTCONV_ISA {
 namespace {
-
-constexpr float kRoot2 = 1.41421356237309505f;
-constexpr float kRootHalf = 0.70710678118654752f;
 
 // One line of B^T d.
 FASTCONV_INLINE void input_line(const vf (&d)[4], vf (&t)[4]) {
@@ -93,47 +91,22 @@ FASTCONV_INLINE void weight_line(const vf (&g)[5], vf (&t)[6]) {
 template <int T, int R>
 void weights(const float* taps, std::int64_t floats, float* u, std::int64_t u_stride) {
   for (std::int64_t i = 0; i < floats; i += W) {
-    vf half[T][R];  // G g
-    for (int x = 0; x < R; ++x) {
-      vf g[R], t[T];
-      for (int y = 0; y < R; ++y) g[y] = load(taps + (y * R + x) * floats + i);
-      weight_line(g, t);
-      for (int y = 0; y < T; ++y) half[y][x] = t[y];
-    }
-    for (int y = 0; y < T; ++y) {
-      vf t[T];
-      weight_line(half[y], t);
-      for (int x = 0; x < T; ++x) store(u + (y * T + x) * u_stride + i, t[x]);
-    }
+    both_ways<R, T>([&](int tap) { return load(taps + tap * floats + i); },
+                    FASTCONV_LINE(weight_line),
+                    [&](int position, vf value) { store(u + position * u_stride + i, value); });
   }
 }
 
 template <int T, bool WHOLE>
 FASTCONV_INLINE void input_block(const float* const* pixels, std::int64_t c, std::int64_t lanes,
                                  float* v, std::int64_t v_stride) {
-  vf half[T][T];  // B^T d
-#pragma GCC unroll 6
-  for (int x = 0; x < T; ++x) {
-    vf d[T], t[T];
-#pragma GCC unroll 6
-    for (int y = 0; y < T; ++y) {
-      const float* p = pixels[y * T + x] + c;
-      d[y] = WHOLE ? load(p) : load_first(p, lanes);
-    }
-    input_line(d, t);
-#pragma GCC unroll 6
-    for (int y = 0; y < T; ++y) half[y][x] = t[y];
-  }
-#pragma GCC unroll 6
-  for (int y = 0; y < T; ++y) {
-    vf t[T];
-    input_line(half[y], t);
-#pragma GCC unroll 6
-    for (int x = 0; x < T; ++x) {
-      float* p = v + (y * T + x) * v_stride + c;
-      WHOLE ? store(p, t[x]) : store_first(p, t[x], lanes);
-    }
-  }
+  both_ways<T, T>(
+      [&](int i) { return WHOLE ? load(pixels[i] + c) : load_first(pixels[i] + c, lanes); },
+      FASTCONV_LINE(input_line),
+      [&](int position, vf value) {
+        float* p = v + position * v_stride + c;
+        WHOLE ? store(p, value) : store_first(p, value, lanes);
+      });
 }
 
 template <int T>
@@ -145,36 +118,19 @@ void input(const float* const* pixels, std::int64_t channels, float* v, std::int
 
 template <int M, int T, bool WHOLE>
 FASTCONV_INLINE void output_block(const WinogradOutput& job, std::int64_t c, std::int64_t lanes) {
-  vf half[M][T];  // A^T M
-#pragma GCC unroll 6
-  for (int x = 0; x < T; ++x) {
-    vf m[T], y[M];
-#pragma GCC unroll 6
-    for (int i = 0; i < T; ++i) {
-      const float* p = job.m + (i * T + x) * job.m_stride + c;
-      m[i] = WHOLE ? load(p) : load_first(p, lanes);
-    }
-    output_line(m, y);
-#pragma GCC unroll 4
-    for (int i = 0; i < M; ++i) half[i][x] = y[i];
-  }
   const auto read = [&](const float* p) { return WHOLE ? load(p) : load_first(p, lanes); };
   const vf bias = job.bias == nullptr ? zero() : read(job.bias + c);
-#pragma GCC unroll 4
-  for (int i = 0; i < M; ++i) {
-    if (i >= job.height) break;
-    vf y[M];
-    output_line(half[i], y);
-#pragma GCC unroll 4
-    for (int j = 0; j < M; ++j) {
-      if (j >= job.width) break;
-      const std::int64_t at = i * job.out_row + j * job.out_pixel + c;
-      vf value = y[j] + bias;
-      if (job.residual != nullptr) value = value + read(job.residual + at);
-      value = activate(value, job.activation);
-      WHOLE ? store(job.out + at, value) : store_first(job.out + at, value, lanes);
-    }
-  }
+  both_ways<T, M>([&](int position) { return read(job.m + position * job.m_stride + c); },
+                  FASTCONV_LINE(output_line),
+                  [&](int pixel, vf value) {
+                    const int i = pixel / M, j = pixel % M;
+                    if (i >= job.height || j >= job.width) return;
+                    const std::int64_t at = i * job.out_row + j * job.out_pixel + c;
+                    value = value + bias;
+                    if (job.residual != nullptr) value = value + read(job.residual + at);
+                    value = activate(value, job.activation);
+                    WHOLE ? store(job.out + at, value) : store_first(job.out + at, value, lanes);
+                  });
 }
 
 template <int M, int T>

@@ -1,5 +1,6 @@
 #include "conv/winograd_gradient.hpp"
 
+#include "conv/winograd_transform.hpp"
 #include "simd/simd.hpp"
 
 namespace fastconv {
@@ -7,8 +8,6 @@ namespace FASTCONV_ISA {
 namespace {
 
 constexpr int T = 6;
-constexpr float kRoot2 = 1.41421356237309505f;
-constexpr float kRootHalf = 0.70710678118654752f;
 
 // One line of A y: the transpose of winograd.kernel.cpp's output_line. F(2, 5), F(4, 3).
 FASTCONV_INLINE void spread_line(const vf (&y)[2], vf (&m)[T]) {
@@ -55,37 +54,21 @@ FASTCONV_INLINE void collect_line(const vf (&u)[T], vf (&g)[5]) {
   g[4] = fma(sum_a, -sixth, fma(sum_b, two_thirds, u[5]));
 }
 
-template <int M, class Load>
-FASTCONV_INLINE void spread_block(const Load& load_pixel, float* v, std::int64_t v_stride) {
-  vf half[T][M];  // A dY
-#pragma GCC unroll 4
-  for (int x = 0; x < M; ++x) {
-    vf y[M], t[T];
-#pragma GCC unroll 4
-    for (int i = 0; i < M; ++i) y[i] = load_pixel(i * M + x);
-    spread_line(y, t);
-#pragma GCC unroll 6
-    for (int i = 0; i < T; ++i) half[i][x] = t[i];
-  }
-#pragma GCC unroll 6
-  for (int i = 0; i < T; ++i) {
-    vf t[T];
-    spread_line(half[i], t);
-#pragma GCC unroll 6
-    for (int x = 0; x < T; ++x) store(v + (i * T + x) * v_stride, t[x]);
-  }
-}
-
 template <int M>
 void spread(const float* const* pixels, std::int64_t columns, std::int64_t width, float* v,
             std::int64_t v_stride) {
-  std::int64_t c = 0;
-  for (; c + W <= columns; c += W) {
-    spread_block<M>([&](int i) { return load(pixels[i] + c); }, v + c, v_stride);
-  }
-  for (; c < width; c += W) {
+  for (std::int64_t c = 0; c < width; c += W) {
     const std::int64_t lanes = columns > c ? columns - c : 0;
-    spread_block<M>([&](int i) { return load_first(pixels[i] + c, lanes); }, v + c, v_stride);
+    const auto store_at = [&](int position, vf value) {
+      store(v + position * v_stride + c, value);
+    };
+    if (lanes >= W) {
+      both_ways<M, T>([&](int i) { return load(pixels[i] + c); }, FASTCONV_LINE(spread_line),
+                      store_at);
+    } else {
+      both_ways<M, T>([&](int i) { return load_first(pixels[i] + c, lanes); },
+                      FASTCONV_LINE(spread_line), store_at);
+    }
   }
 }
 
@@ -93,23 +76,9 @@ template <int R>
 void collect(const float* u, std::int64_t u_stride, std::int64_t floats, float* g,
              std::int64_t g_stride) {
   for (std::int64_t c = 0; c < floats; c += W) {
-    vf half[R][T];  // G^T dU
-#pragma GCC unroll 6
-    for (int x = 0; x < T; ++x) {
-      vf line[T], taps[R];
-#pragma GCC unroll 6
-      for (int i = 0; i < T; ++i) line[i] = load(u + (i * T + x) * u_stride + c);
-      collect_line(line, taps);
-#pragma GCC unroll 5
-      for (int i = 0; i < R; ++i) half[i][x] = taps[i];
-    }
-#pragma GCC unroll 5
-    for (int i = 0; i < R; ++i) {
-      vf taps[R];
-      collect_line(half[i], taps);
-#pragma GCC unroll 5
-      for (int j = 0; j < R; ++j) store(g + (i * R + j) * g_stride + c, taps[j]);
-    }
+    both_ways<T, R>([&](int position) { return load(u + position * u_stride + c); },
+                    FASTCONV_LINE(collect_line),
+                    [&](int tap, vf value) { store(g + tap * g_stride + c, value); });
   }
 }
 
