@@ -23,6 +23,30 @@ Conv2dParams turned(const Conv2dParams& p) {
   return q;
 }
 
+// Whether the kernel covers the whole picture, once: grad_x is then a product of matrices.
+bool is_product(const Conv2dParams& p, PictureSize in) {
+  return p.groups == 1 && p.kernel_h == in.h && p.kernel_w == in.w && p.pad_top == 0 &&
+         p.pad_bottom == 0 && p.pad_left == 0 && p.pad_right == 0 && p.dilation_h == 1 &&
+         p.dilation_w == 1;
+}
+
+// grad_x (batch, taps * in_channels) = grad_out (batch, out_channels) * weights of that order.
+void multiply(const Conv2dParams& p, std::int64_t batch, const float* grad_out, const float* weight,
+              float* grad_x) {
+  const std::int64_t taps = p.kernel_h * p.kernel_w, row = taps * p.in_channels;
+  Scratch ordered(p.out_channels * row);
+  parallel_for(p.out_channels, ceil_div(16384, row), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t o = begin; o < end; ++o) {
+      transpose_small(weight + o * row, p.in_channels, taps, ordered.data() + o * row);
+    }
+  });
+  GemmShape shape = {};
+  shape.m = batch;
+  shape.n = shape.ldb = shape.ldc = row;
+  shape.k = shape.lda = p.out_channels;
+  gemm(shape, 1.0f, grad_out, ordered.data(), 0.0f, grad_x, {});
+}
+
 bool is_convolution(const Conv2dParams& q) {
   return Winograd::supports(q, 2) && !is_depthwise(q) && q.pad_top >= 0 && q.pad_bottom >= 0 &&
          q.pad_left >= 0 && q.pad_right >= 0;
@@ -38,8 +62,9 @@ void conv2d_backward_input(const Conv2dParams& p, std::int64_t batch, PictureSiz
                            ConvAlgorithm algorithm) {
   const PictureSize size = conv2d_output_size(p, batch, in);
   const std::int64_t taps = p.kernel_h * p.kernel_w;
+  if (is_product(p, in)) return multiply(p, batch, grad_out, weight, grad_x);
   const Conv2dParams q = turned(p);
-  if (algorithm != ConvAlgorithm::direct && is_convolution(q)) {
+  if (algorithm != ConvAlgorithm::direct && size.h > 1 && size.w > 1 && is_convolution(q)) {
     algorithm = choose(algorithm, q, batch, size, Weights::fresh);
     if (algorithm != ConvAlgorithm::direct) {
       return run_winograd(q, algorithm, Winograd::Side::backward, batch, size, grad_out, weight, {},

@@ -82,6 +82,18 @@ def test_what_winograd_cannot_is_direct(stride: int) -> None:
         np.testing.assert_array_equal(function(*args, algorithm="fastest"), function(*args))
 
 
+@pytest.mark.parametrize(("channels", "size"), [(1, (1, 1)), (16, (5, 5)), (7, (4, 3))])
+def test_a_kernel_as_large_as_the_picture(channels: int, size: Any, thread_counts: int) -> None:
+    rng = np.random.default_rng(0)
+    weight = rng.standard_normal((30, channels, *size)).astype(np.float32)
+    grad = rng.standard_normal((9, 30, 1, 1)).astype(np.float32)
+    shape = (9, channels, *size)
+    expected = reference.conv2d_backward_input(grad.astype(np.float64), weight, shape)
+    for algorithm in ("direct", "fastest"):
+        y = F.conv2d_backward_input(grad, weight, shape, algorithm=algorithm)
+        assert error(y, expected) < 1e-6
+
+
 def test_same_bits_at_any_thread_count() -> None:
     x, weight, grad, window = arrays(6, 70, 20, 20, 100, 3, 1, 1)
     assert_same_bits(
