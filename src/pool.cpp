@@ -71,7 +71,8 @@ void bind_max_pool2d(py::module_& m) {
       py::arg("x"), py::arg("window"), py::arg("out"), py::arg("indices") = py::none());
   m.def(
       "max_pool2d_backward",
-      [](const py::array& grad_output, const py::array& indices, py::array grad_x) {
+      [](const py::array& grad_output, const py::array& indices, const py::object& window,
+         py::array grad_x) {
         const char* op = "max_pool2d_backward";
         const auto gy = input<float>(op, "grad_output", grad_output, 4);
         const auto index = input<std::int32_t>(op, "indices", indices, 4);
@@ -79,10 +80,17 @@ void bind_max_pool2d(py::module_& m) {
         const PoolShape shape = check_shapes(op, gx, gy);
         check_shapes(op, gy, index);
         check_size(op, index, {gy[1], gy[2]});
+        if (window.is_none()) {
+          py::gil_scoped_release release;
+          max_pool2d_backward(shape, PoolSize{gy[1], gy[2]}, gy.data, index.data, gx.data);
+          return;
+        }
+        const auto w = py::cast<PoolWindow>(window);
+        check_size(op, gy, pool_output_size(op, {shape.h, shape.w}, w));
         py::gil_scoped_release release;
-        max_pool2d_backward(shape, {gy[1], gy[2]}, gy.data, index.data, gx.data);
+        max_pool2d_backward(shape, w, gy.data, index.data, gx.data);
       },
-      py::arg("grad_output"), py::arg("indices"), py::arg("out"));
+      py::arg("grad_output"), py::arg("indices"), py::arg("window").none(true), py::arg("out"));
 }
 
 void bind_avg_pool2d(py::module_& m) {

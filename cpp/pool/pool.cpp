@@ -149,6 +149,45 @@ void max_pool2d(const PoolShape& shape, const PoolWindow& window, const float* x
   });
 }
 
+namespace {
+
+// Every input looks for itself among the outputs that see it, in their order.
+bool gather_maxima(const PoolShape& shape, const PoolAxes& axes, const float* grad_y,
+                   const std::int32_t* indices, float* grad_x) {
+  const std::vector<Span> rows = readers(axes.h, shape.h), columns = readers(axes.w, shape.w);
+  const Tasks tasks = {shape.n, shape.h, shape.c, std::max<std::int64_t>(1, shape.c)};
+  const std::int64_t y_row = axes.w.size() * shape.c, y_picture = axes.h.size() * y_row;
+  const auto kernel = pool_kernels().max_backward;
+  std::atomic<std::int64_t> added{0};
+  for_each_task(tasks, team_size(tasks, shape.w * shape.c), [&](int, const Task& task) {
+    MaxGradientRow row = {};
+    row.grad_y = grad_y + task.picture * y_picture;
+    row.indices = indices + task.picture * y_picture;
+    row.y_row = y_row;
+    row.channels = shape.c;
+    row.rows = rows[static_cast<std::size_t>(task.row)];
+    row.columns = columns.data();
+    row.inputs = shape.w;
+    row.first_index = task.row * shape.w;
+    row.grad_x = grad_x + (task.picture * shape.h + task.row) * shape.w * shape.c;
+    added.fetch_add(kernel(row), std::memory_order_relaxed);
+  });
+  return added == shape.n * y_picture;
+}
+
+}  // namespace
+
+void max_pool2d_backward(const PoolShape& shape, const PoolWindow& window, const float* grad_y,
+                         const std::int32_t* indices, float* grad_x) {
+  const PoolAxes axes = window_axes("max_pool2d_backward", {shape.h, shape.w}, window);
+  const bool found = window.dilation_h == 1 && window.dilation_w == 1 &&
+                     gather_maxima(shape, axes, grad_y, indices, grad_x);
+  // Indices may point out of their windows: what nobody looks for must not be lost.
+  if (!found) {
+    max_pool2d_backward(shape, PoolSize{axes.h.size(), axes.w.size()}, grad_y, indices, grad_x);
+  }
+}
+
 // Adds in the order of the outputs. Where indices point differs from channel to channel, so this
 // is a scalar loop, and a thread owns a block of channels of a picture.
 void max_pool2d_backward(const PoolShape& shape, PoolSize output, const float* grad_y,

@@ -44,11 +44,25 @@ struct PoolGradientRow {
   std::int64_t x_pixel;
 };
 
+// The same of maxima, where an output's gradient goes to the input that its index names:
+// grad_x(i) = sum of grad_y(row, column) whose index is first_index + i.
+struct MaxGradientRow {
+  const float* grad_y;
+  const std::int32_t* indices;  // laid out as grad_y
+  std::int64_t y_row, channels;
+  Span rows;
+  const Span* columns;
+  std::int64_t inputs, first_index;
+  float* grad_x;
+};
+
 struct PoolKernels {
   void (*max)(const PoolRow& row);
   // Also writes where: h * width + w, laid out as y but dense in its own `pixel`.
   void (*max_with_indices)(const PoolRow& row, std::int64_t width, std::int32_t* indices,
                            std::int64_t pixel);
+  // Returns how many gradients it added.
+  std::int64_t (*max_backward)(const MaxGradientRow& row);
   void (*mean)(const PoolRow& row);
   void (*mean_backward)(const PoolGradientRow& row);
 };

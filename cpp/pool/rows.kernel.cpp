@@ -173,6 +173,61 @@ void max_with_indices(const PoolRow& row, std::int64_t width, std::int32_t* indi
   }
 }
 
+// n <= W channels of the gradient of input column i; adds to `count` the gradients that came.
+template <class Load>
+FASTCONV_INLINE vf gather_max(const MaxGradientRow& row, std::int64_t i, std::int64_t channel,
+                              const Load& load_channels, vi& count) {
+  const vi here = vi{} + static_cast<std::int32_t>(row.first_index + i);
+  vf total = zero();
+  for (std::int64_t h = row.rows.begin; h < row.rows.end; ++h) {
+    const std::int64_t first = h * row.y_row + channel;
+    for (std::int64_t w = row.columns[i].begin; w < row.columns[i].end; ++w) {
+      const std::int64_t at = first + w * row.channels;
+      const vi hit = load_channels.indices(row.indices + at) == here;
+      total = total + (hit ? load_channels.gradients(row.grad_y + at) : zero());
+      count = count - hit;
+    }
+  }
+  return total;
+}
+
+struct WholeChannels {
+  FASTCONV_INLINE vi indices(const std::int32_t* p) const {
+    vi v;
+    __builtin_memcpy(&v, p, sizeof v);
+    return v;
+  }
+  FASTCONV_INLINE vf gradients(const float* p) const { return load(p); }
+};
+
+struct FirstChannels {
+  std::int64_t n;
+  FASTCONV_INLINE vi indices(const std::int32_t* p) const {
+    vi v = vi{} - 1;  // no input's
+    for (std::int64_t i = 0; i < n; ++i) v[i] = p[i];
+    return v;
+  }
+  FASTCONV_INLINE vf gradients(const float* p) const { return load_first(p, n); }
+};
+
+std::int64_t max_backward(const MaxGradientRow& row) {
+  vi count = {};
+  for (std::int64_t i = 0; i < row.inputs; ++i) {
+    float* grad_x = row.grad_x + i * row.channels;
+    std::int64_t c = 0;
+    for (; c + W <= row.channels; c += W) {
+      store(grad_x + c, gather_max(row, i, c, WholeChannels{}, count));
+    }
+    if (c < row.channels) {
+      const FirstChannels some = {row.channels - c};
+      store_first(grad_x + c, gather_max(row, i, c, some, count), some.n);
+    }
+  }
+  std::int64_t total = 0;
+  for (int lane = 0; lane < W; ++lane) total += count[lane];
+  return total;
+}
+
 // V vectors, or n < W floats where V is 0, of the gradient of input column i.
 template <int V>
 FASTCONV_INLINE void gather(const PoolGradientRow& row, std::int64_t i, std::int64_t channel,
@@ -212,7 +267,7 @@ void mean_backward(const PoolGradientRow& row) {
 }  // namespace
 
 extern const PoolKernels pool_kernels_table;
-const PoolKernels pool_kernels_table = {reduce_windows<Max, false>, max_with_indices,
+const PoolKernels pool_kernels_table = {reduce_windows<Max, false>, max_with_indices, max_backward,
                                         reduce_windows<Sum, true>, mean_backward};
 
 }  // namespace FASTCONV_ISA

@@ -180,6 +180,33 @@ def test_layouts(channels):
         assert_close(ours, expected, (4, 1.0), what=layout)
 
 
+@pytest.mark.parametrize("channels", [1, 3, 8, 16, 21, 64])
+@pytest.mark.parametrize(
+    "window",
+    [(2,), (3, 2, 1), (3, 1, 1), ((3, 2), (1, 3)), (3, 2, 0, 1, True), (3, 2, 1, 1, "caffe"),
+     (2, 1, 0, 2), (2, 3)],
+)  # fmt: skip
+def test_max_pool2d_backward_by_window(channels, window, every_isa, thread_counts):
+    x = tied(2, channels, 9, 11)
+    y, indices = functional.max_pool2d(x, *window, return_indices=True)
+    g = normal(*y.shape, seed=1)
+    expected = functional.max_pool2d_backward(g, indices, x.shape)
+    ours = functional.max_pool2d_backward(g, indices, x.shape, *window)
+    np.testing.assert_array_equal(ours, expected)
+    np.testing.assert_allclose(
+        ours, reference.max_pool2d_backward(g, indices, x.shape, *window), rtol=1e-5, atol=1e-5
+    )
+    # An index outside its window is followed, one outside the plane an error.
+    indices[1, -1, -1, -1] = 0
+    ours = functional.max_pool2d_backward(g, indices, x.shape, *window)
+    np.testing.assert_array_equal(ours, functional.max_pool2d_backward(g, indices, x.shape))
+    indices[0, 0, 0, 0] = 99
+    with pytest.raises(ValueError, match=r"indices must lie in the input plane \(index=99"):
+        functional.max_pool2d_backward(g, indices, x.shape, *window)
+    with pytest.raises(ValueError, match="max_pool2d_backward"):
+        functional.max_pool2d_backward(g[:, :, 1:], indices[:, :, 1:], x.shape, *window)
+
+
 @pytest.mark.parametrize("shape", [(0, 3, 4, 4), (2, 0, 4, 4)])
 def test_empty_arrays(shape, every_isa):
     x = normal(*shape)
@@ -199,6 +226,7 @@ def test_same_bits_at_any_thread_count(shape, every_isa):
     assert_same_bits(lambda: functional.max_pool2d(x, **geometry))
     assert_same_bits(lambda: functional.max_pool2d(x, return_indices=True, **geometry))
     assert_same_bits(lambda: functional.max_pool2d_backward(g, indices, x.shape))
+    assert_same_bits(lambda: functional.max_pool2d_backward(g, indices, x.shape, 3, 2, 1))
     assert_same_bits(lambda: functional.avg_pool2d(x, **geometry))
     assert_same_bits(lambda: functional.avg_pool2d_backward(g, x.shape, **geometry))
     assert_same_bits(lambda: functional.adaptive_avg_pool2d(x, 7))

@@ -106,11 +106,19 @@ def max_pool2d(
 
 
 def max_pool2d_backward(
-    grad_output: Array, indices: Indices, input_shape: tuple[int, int, int, int]
+    grad_output: Array,
+    indices: Indices,
+    input_shape: tuple[int, int, int, int],
+    kernel_size: Size | None = None,
+    stride: Size | None = None,
+    padding: Padding = 0,
+    dilation: Size = 1,
+    ceil_mode: bool | str = False,
 ) -> Array:
     """Gradient of `max_pool2d` by x: each output's gradient goes to the element at its index.
 
-    grad_output and indices (N, C, OH, OW), input_shape (N, C, H, W) -> (N, C, H, W).
+    grad_output and indices (N, C, OH, OW), input_shape (N, C, H, W) -> (N, C, H, W). The window
+    that gave the indices may be left out, but makes it faster.
     """
     op = "max_pool2d_backward"
     grad = _arrays.nhwc(op, "grad_output", grad_output)
@@ -125,7 +133,10 @@ def max_pool2d_backward(
         )
     out = _arrays.empty(_input_shape(op, input_shape, grad_output))
     where = np.ascontiguousarray(indices.transpose(_NHWC))
-    _core.max_pool2d_backward(grad, where, out.transpose(_NHWC))
+    window = None
+    if kernel_size is not None:
+        window = _window(op, kernel_size, stride, padding, dilation, ceil_mode)
+    _core.max_pool2d_backward(grad, where, window, out.transpose(_NHWC))
     return out
 
 

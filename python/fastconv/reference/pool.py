@@ -63,8 +63,18 @@ def max_pool2d(
     return (best, index - 1) if return_indices else best
 
 
-def max_pool2d_backward(grad_output: Array, indices: Array, input_shape: tuple[int, ...]) -> Array:
-    """Gradient of max_pool2d: each output's gradient goes to the element at its index."""
+def max_pool2d_backward(
+    grad_output: Array,
+    indices: Array,
+    input_shape: tuple[int, ...],
+    kernel_size: IntPair | None = None,
+    stride: IntPair | None = None,
+    padding: Padding = 0,
+    dilation: IntPair = 1,
+    ceil_mode: bool | str = False,
+) -> Array:
+    """Gradient of max_pool2d: each output's gradient goes to the element at its index, wherever
+    the window, of which nothing else is used."""
     op = "max_pool2d_backward"
     require_float(op, grad_output=grad_output)
     if not np.issubdtype(indices.dtype, np.integer):

@@ -42,12 +42,13 @@ class MaxPool2d(Function):
         result, indices = pool(x, kernel_size, stride, padding, dilation, ceil_mode, True)
         ctx.save_for_backward(indices)
         ctx.input_shape = x.shape
+        ctx.window = (kernel_size, stride, padding, dilation, ceil_mode)
         return result
 
     @staticmethod
     def backward(ctx: Any, grad: np.ndarray) -> Any:
         (indices,) = ctx.saved
-        return ctx.kernels.max_pool2d_backward(grad, indices, ctx.input_shape)
+        return ctx.kernels.max_pool2d_backward(grad, indices, ctx.input_shape, *ctx.window)
 
 
 class AvgPool2d(Function):
