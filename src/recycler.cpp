@@ -7,6 +7,7 @@
 
 #if defined(__linux__)
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #endif
 
@@ -20,10 +21,13 @@ std::int64_t round_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b *
 
 }  // namespace
 
-// Twice the machine's memory, so that gaps between long-lived blocks never exhaust it.
+// Twice the machine's memory, which leaves room for gaps between long-lived blocks. Where addresses
+// are limited, others need them.
 void Recycler::reserve() {
   reserved_ = true;
 #if defined(__linux__)
+  rlimit limit;
+  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY) return;
   const std::int64_t pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
   capacity_ = round_up(2 * std::max<std::int64_t>(pages * page, 1), kHugePage);
   void* memory = mmap(nullptr, static_cast<std::size_t>(capacity_ + kHugePage),
@@ -41,45 +45,51 @@ float* Recycler::take(std::int64_t floats) {
   if (floats < 0 || floats > std::numeric_limits<std::int64_t>::max() / 8) throw std::bad_alloc();
   if (!reserved_) reserve();
   const std::int64_t size = round_up(std::max<std::int64_t>(floats, 1) * 4, kLine);
-  if (base_ == nullptr) {
-    void* memory = std::aligned_alloc(kLine, static_cast<std::size_t>(size));
-    if (memory == nullptr) throw std::bad_alloc();
-    return static_cast<float*>(memory);
+  const std::int64_t begin = take_gap(size);
+  if (begin >= 0) {
+    blocks_[begin] = begin + size;
+    count(size);
+    return reinterpret_cast<float*>(base_ + begin);
   }
+  void* memory = std::aligned_alloc(kLine, static_cast<std::size_t>(size));
+  if (memory == nullptr) throw std::bad_alloc();
+  alone_[memory] = size;
+  count(size);
+  return static_cast<float*>(memory);
+}
 
-  std::int64_t begin;
+std::int64_t Recycler::take_gap(std::int64_t size) {
+  // The system refuses what the machine's memory cannot hold; the stretch would not.
+  if (base_ == nullptr || size > capacity_ / 2) return -1;
   const auto fit = by_size_.lower_bound({size, 0});
   if (fit != by_size_.end()) {
-    begin = fit->second;
+    const std::int64_t begin = fit->second;
     const auto gap = gaps_.find(begin);
     const std::int64_t end = gap->second;
     drop_gap(gap);
     if (end > begin + size) add_gap(begin + size, end);
-  } else {
-    // A gap at the end grows.
-    begin = end_;
-    if (!gaps_.empty() && gaps_.rbegin()->second == end_) {
-      begin = gaps_.rbegin()->first;
-      drop_gap(std::prev(gaps_.end()));
-    }
-    if (size > capacity_ - begin) {
-      if (begin < end_) add_gap(begin, end_);
-      throw std::bad_alloc();
-    }
-    end_ = begin + size;
+    return begin;
   }
-  blocks_[begin] = begin + size;
-  used_ += size;
-  peak_ = std::max(peak_, used_);
-  return reinterpret_cast<float*>(base_ + begin);
+  // A gap at the end grows.
+  const bool open = !gaps_.empty() && gaps_.rbegin()->second == end_;
+  const std::int64_t begin = open ? gaps_.rbegin()->first : end_;
+  if (size > capacity_ - begin) return -1;
+  if (open) drop_gap(std::prev(gaps_.end()));
+  end_ = begin + size;
+  return begin;
 }
 
 void Recycler::give(float* memory) {
-  if (base_ == nullptr) return std::free(memory);
+  const auto alone = alone_.find(memory);
+  if (alone != alone_.end()) {
+    count(-alone->second);
+    alone_.erase(alone);
+    return std::free(memory);
+  }
   const std::int64_t begin = reinterpret_cast<char*>(memory) - base_;
   const auto block = blocks_.find(begin);
   std::int64_t first = begin, last = block->second;
-  used_ -= last - first;
+  count(first - last);
   blocks_.erase(block);
   const auto after = gaps_.find(last);
   if (after != gaps_.end()) {
@@ -92,6 +102,11 @@ void Recycler::give(float* memory) {
     drop_gap(std::prev(next));
   }
   add_gap(first, last);
+}
+
+void Recycler::count(std::int64_t bytes) {
+  used_ += bytes;
+  peak_ = std::max(peak_, used_);
 }
 
 void Recycler::release() {

@@ -1,4 +1,4 @@
-// Convolution: validation, packing, the forward pass and the gradient of the input.
+// Convolution: validation, the choice of an algorithm, packing, the forward pass.
 #include "conv/conv2d.hpp"
 
 #include <algorithm>
@@ -429,19 +429,11 @@ void conv2d(const Conv2dParams& p, std::int64_t batch, PictureSize in, const flo
   run_groups(plan, p, layout, x, panels.data(), epilogue, out);
 }
 
-void depthwise_backward_weight(const Conv2dParams& p, std::int64_t batch, PictureSize in,
-                               const float* grad_out, const float* x, float* grad_weight) {
-  const PictureSize size = conv2d_output_size(p, batch, in);
-  const std::int64_t taps = p.kernel_h * p.kernel_w;
-  Scratch memory(p.out_channels * taps);
-  const DepthwiseJob job = {p, batch, in, size, nullptr, p.in_channels, p.out_channels};
-  const DepthwiseKernels& kernels = depthwise_kernels();
-  const std::int64_t block = tile_kernels().lanes;
-  parallel_for(ceil_div(p.in_channels, block), 1, [&](std::int64_t begin, std::int64_t end) {
-    kernels.backward_weight(job, grad_out, x, begin * block, std::min(end * block, p.in_channels),
-                            memory.data());
-  });
-  transpose_small(memory.data(), taps, p.out_channels, grad_weight);
+void check_backward(ConvAlgorithm algorithm) {
+  if (algorithm != ConvAlgorithm::direct && algorithm != ConvAlgorithm::fastest) {
+    fail("conv2d", "the algorithm of a gradient must be direct or fastest",
+         {{"algorithm", static_cast<std::int64_t>(algorithm)}});
+  }
 }
 
 }  // namespace fastconv

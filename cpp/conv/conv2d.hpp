@@ -19,7 +19,7 @@ inline Conv2dParams one_group(Conv2dParams p) {
   return p;
 }
 
-// The weights of a depthwise convolution, (C, 1, KH, KW) -> (KH * KW, C), and back.
+// A few rows and columns: a kernel's taps behind its channels, and back.
 inline void transpose_small(const float* from, std::int64_t rows, std::int64_t columns, float* to) {
   for (std::int64_t r = 0; r < rows; ++r) {
     for (std::int64_t c = 0; c < columns; ++c) to[c * rows + r] = from[r * columns + c];
@@ -39,6 +39,9 @@ enum class Weights { in_cache, from_memory, fresh };
 ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& params, std::int64_t batch,
                      PictureSize in, Weights weights);
 
+// Throws Error unless a gradient may be computed so: directly or in the fastest way.
+void check_backward(ConvAlgorithm algorithm);
+
 // A convolution by winograd2 or winograd4, group by group, with weights that are packed for it.
 void run_winograd(const Conv2dParams& params, ConvAlgorithm algorithm, Winograd::Side side,
                   std::int64_t batch, PictureSize in, const float* x, const float* weight,
@@ -50,8 +53,5 @@ void add_chunks(float* sums, std::int64_t chunks, std::int64_t size);
 // A gradient (taps, channels, outputs), rows ld floats apart, to weights (outputs, channels, taps).
 void unpack_weights(const float* sums, std::int64_t ld, std::int64_t channels, std::int64_t taps,
                     std::int64_t outputs, float* grad_weight);
-
-void depthwise_backward_weight(const Conv2dParams& params, std::int64_t batch, PictureSize in,
-                               const float* grad_out, const float* x, float* grad_weight);
 
 }  // namespace fastconv

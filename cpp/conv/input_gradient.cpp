@@ -11,8 +11,8 @@
 namespace fastconv {
 namespace {
 
-// The convolution of grad_out, with the kernel turned round, that gives grad_x where the stride is
-// 1.
+// The convolution of grad_out, with the kernel turned round, that gives grad_x where stride and
+// dilation are 1.
 Conv2dParams turned(const Conv2dParams& p) {
   Conv2dParams q = p;
   std::swap(q.in_channels, q.out_channels);
@@ -62,9 +62,11 @@ void conv2d_backward_input(const Conv2dParams& p, std::int64_t batch, PictureSiz
                            ConvAlgorithm algorithm) {
   const PictureSize size = conv2d_output_size(p, batch, in);
   const std::int64_t taps = p.kernel_h * p.kernel_w;
+  check_backward(algorithm);
   if (is_product(p, in)) return multiply(p, batch, grad_out, weight, grad_x);
   const Conv2dParams q = turned(p);
-  if (algorithm != ConvAlgorithm::direct && size.h > 1 && size.w > 1 && is_convolution(q)) {
+  if (algorithm != ConvAlgorithm::direct && in.h > 0 && in.w > 0 && size.h > 1 && size.w > 1 &&
+      is_convolution(q)) {
     algorithm = choose(algorithm, q, batch, size, Weights::fresh);
     if (algorithm != ConvAlgorithm::direct) {
       return run_winograd(q, algorithm, Winograd::Side::backward, batch, size, grad_out, weight, {},
@@ -96,7 +98,7 @@ void conv2d_backward_input(const Conv2dParams& p, std::int64_t batch, PictureSiz
   gemm.in_image = size.h * gemm.in_row;
 
   // A single line of grad_out has no stride. A large one makes every pixel a phase, so that a
-  // kernel as large as its picture (LeNet's third) multiplies no zeros.
+  // kernel as large as its padded picture multiplies no zeros.
   const std::int64_t stride_h = size.h == 1 ? in.h + p.pad_top + p.pad_bottom : p.stride_h;
   const std::int64_t stride_w = size.w == 1 ? in.w + p.pad_left + p.pad_right : p.stride_w;
   gemm.out_pixel = stride_w * p.in_channels;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "conv/conv2d.hpp"
+#include "conv/depthwise.hpp"
 #include "conv/winograd_gradient.hpp"
 #include "core/memory.hpp"
 #include "core/threads.hpp"
@@ -56,8 +57,8 @@ class WeightGradient {
     panel_blocks = ceil_div(n_panels, kBlockPanels);
     const double work = static_cast<double>(lines * out.w) * static_cast<double>(rows * outputs);
     const auto most = static_cast<std::int64_t>(work / kMinWork);
-    chunks = std::clamp<std::int64_t>(std::min(kTasks / (tile_blocks * panel_blocks), most), 1,
-                                      std::max<std::int64_t>(1, lines / strip_lines));
+    chunks = std::clamp<std::int64_t>(std::min(ceil_div(kTasks, tile_blocks * panel_blocks), most),
+                                      1, std::max<std::int64_t>(1, lines / strip_lines));
   }
 
   void run(float* grad_weight) const;
@@ -153,8 +154,7 @@ void WeightGradient::gather(const RowTile& tile, Range strip, std::int64_t group
     to += count * lanes;
   };
   const auto read = [&](const float* from, std::int64_t count, std::int64_t step) {
-    const Run run = {0, count};
-    kernels.gather(from, &run, 1, step, tile.rows, to);
+    kernels.gather(from, count, step, tile.rows, to);
     to += count * lanes;
   };
   if (copied) {
@@ -296,10 +296,30 @@ void unpack_weights(const float* sums, std::int64_t ld, std::int64_t channels, s
                });
 }
 
+namespace {
+
+void depthwise_backward_weight(const Conv2dParams& p, std::int64_t batch, PictureSize in,
+                               const float* grad_out, const float* x, float* grad_weight) {
+  const PictureSize size = conv2d_output_size(p, batch, in);
+  const std::int64_t taps = p.kernel_h * p.kernel_w;
+  Scratch memory(p.out_channels * taps);
+  const DepthwiseJob job = {p, batch, in, size, nullptr, p.in_channels, p.out_channels};
+  const DepthwiseKernels& kernels = depthwise_kernels();
+  const std::int64_t block = tile_kernels().lanes;
+  parallel_for(ceil_div(p.in_channels, block), 1, [&](std::int64_t begin, std::int64_t end) {
+    kernels.backward_weight(job, grad_out, x, begin * block, std::min(end * block, p.in_channels),
+                            memory.data());
+  });
+  transpose_small(memory.data(), taps, p.out_channels, grad_weight);
+}
+
+}  // namespace
+
 void conv2d_backward_weight(const Conv2dParams& p, std::int64_t batch, PictureSize in,
                             const float* grad_out, const float* x, float* grad_weight,
                             ConvAlgorithm algorithm) {
   conv2d_output_size(p, batch, in);
+  check_backward(algorithm);
   if (is_depthwise(p)) {
     depthwise_backward_weight(p, batch, in, grad_out, x, grad_weight);
   } else if (algorithm != ConvAlgorithm::direct && winograd_gradient_pays(p, batch, in)) {

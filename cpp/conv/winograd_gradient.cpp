@@ -28,6 +28,8 @@ class Gradient {
         in(in_size),
         out(conv2d_output_size(params, batch, in_size)),
         kernels(tile_kernels()),
+        forward(winograd_kernels()),
+        backward(winograd_gradient_kernels()),
         m(params.kernel_h == 3 ? 4 : 2),
         channels(params.in_channels / params.groups),
         outputs(params.out_channels / params.groups),
@@ -45,7 +47,7 @@ class Gradient {
     const std::int64_t rest = budget - kPositions * v_row * block_columns;
     pass_tiles = std::clamp<std::int64_t>(rest / (kPositions * (v_row + block_columns)), 32, 128);
     pass_tiles = std::min(pass_tiles, std::max<std::int64_t>(1, tiles));
-    chunks = std::clamp<std::int64_t>(kTasks / (channel_blocks * output_blocks), 1,
+    chunks = std::clamp<std::int64_t>(ceil_div(kTasks, channel_blocks * output_blocks), 1,
                                       std::max<std::int64_t>(1, tiles / kMinTiles));
   }
 
@@ -90,6 +92,8 @@ class Gradient {
   const Conv2dParams& p;
   PictureSize in, out;
   const TileKernels& kernels;
+  const WinogradKernels& forward;
+  const WinogradGradientKernels& backward;
   std::int64_t m, channels, outputs, tiles_w, tiles_h, tiles, ld;
   std::int64_t channel_blocks, output_blocks, block_columns, v_row, pass_tiles, chunks;
 };
@@ -106,8 +110,8 @@ Gradient::Task Gradient::task_at(std::int64_t index) const {
 void Gradient::transform(const Task& task, Range pass, const float* grad_out, const float* x,
                          const float* zeros, float* v, float* dm) const {
   const int form = p.kernel_h == 3 ? 1 : 2;
-  const auto input = winograd_kernels().input[form];
-  const auto spread = winograd_gradient_kernels().spread[form - 1];
+  const auto input = forward.input[form];
+  const auto spread = backward.spread[form - 1];
   const std::int64_t count = pass.size();
   for (std::int64_t i = 0; i < count; ++i) {
     const std::int64_t tile = pass.begin + i, in_tile = tile % (tiles_h * tiles_w);
@@ -186,7 +190,7 @@ void Gradient::run_task(const Task& task, const float* grad_out, const float* x,
     }
   }
 
-  const auto collect = winograd_gradient_kernels().collect[p.kernel_h == 3 ? 0 : 1];
+  const auto collect = backward.collect[p.kernel_h == 3 ? 0 : 1];
   for (std::int64_t c = 0; c < rows; ++c) {
     collect(du + c * block_columns, du_position, round_up(columns, kernels.lanes),
             to + (task.channels.begin + c) * ld + task.columns.begin, channels * ld);

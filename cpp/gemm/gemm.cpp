@@ -12,7 +12,7 @@
 namespace fastconv {
 namespace {
 
-// With fewer rows than this, packing B costs more than it saves.
+// With no more rows than this, packing B costs more than it saves.
 constexpr std::int64_t kFewRows = 16;
 
 void validate(const GemmShape& s) {

@@ -1,4 +1,4 @@
-// A product with few rows and a B that is used once: C = A * B, B far larger than any cache.
+// A product with few rows and a B that is used once: C = A * B, B larger than L2.
 //
 // Packing all of B first would write it to memory and read it back. Here every thread packs a block
 // of B that stays in its L2, and multiplies it at once: B comes from memory once.

@@ -64,13 +64,13 @@ struct TileKernels {
   // Rows of A contiguous in k (a_step is 1), groups of rows a_row apart.
   void (*by_row)(const TileJob& job);
   // A stored with k outermost: row i of a tile at a[0] + i, successive k a_step apart.
-  // Only a[0], c[0] are used and rows of C are c_row apart throughout.
+  // Of a tile's a only a[0] is used.
   void (*by_column)(const TileJob& job);
 
-  // A of one tile of by_column, gathered: dst[i * lanes + r] = a[run.a + i' * a_step + r] for the
-  // i'-th k of its run and r < rows <= MR <= lanes.
-  void (*gather)(const float* a, const Run* runs, std::int64_t n_runs, std::int64_t a_step,
-                 std::int64_t rows, float* dst);
+  // A of one tile of by_column, gathered: dst[i * lanes + r] = a[i * a_step + r] for i < k and
+  // r < rows <= MR <= lanes, 0 beyond the rows.
+  void (*gather)(const float* a, std::int64_t k, std::int64_t a_step, std::int64_t rows,
+                 float* dst);
 
   // Packs one panel of `columns` <= NR columns. B(k, j) = src[k * k_stride + j * n_stride],
   // where one of the strides is 1.

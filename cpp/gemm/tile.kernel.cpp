@@ -280,14 +280,8 @@ void by_column(const TileJob& job) { run(job, kTable.by_column); }
 
 static_assert(MR <= W, "a vector holds a tile's rows of one k");
 
-void gather(const float* a, const Run* runs, std::int64_t n_runs, std::int64_t a_step,
-            std::int64_t rows, float* dst) {
-  for (const Run *run = runs, *end = runs + n_runs; run != end; ++run) {
-    const float* src = a + run->a;
-    for (std::int64_t k = run->length; k > 0; --k, src += a_step, dst += W) {
-      store(dst, load_first(src, rows));
-    }
-  }
+void gather(const float* a, std::int64_t k, std::int64_t a_step, std::int64_t rows, float* dst) {
+  for (; k > 0; --k, a += a_step, dst += W) store(dst, load_first(a, rows));
 }
 
 void copy_row(const float* src, std::int64_t columns, std::int64_t width, float* dst) {

@@ -127,6 +127,9 @@ void batch_norm_backward(const NormShape& shape, const float* grad_y, const floa
   if (y != nullptr && !training) {
     fail("batch_norm_backward", "a ReLU is part of batch norm in training only");
   }
+  if (y == nullptr && grad_residual != nullptr) {
+    fail("batch_norm_backward", "without a ReLU the residual's gradient is grad_y itself");
+  }
   const Folded folded(shape);
   const std::size_t channels = static_cast<std::size_t>(folded.channels);
   enum { kMeans, kSlope, kGradMean, kFactor, kVectors };

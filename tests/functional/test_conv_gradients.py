@@ -123,3 +123,19 @@ def test_the_tape_computes_as_it_is_told() -> None:
         use_conv_algorithm("fft"),
     ):
         pass
+
+
+def test_an_empty_picture_whose_padding_is_convolved() -> None:
+    weight = np.ones((8, 16, 3, 3), np.float32)
+    y = F.conv2d(np.ones((1, 16, 0, 5), np.float32), weight, padding=2)
+    for algorithm in ("direct", "fastest"):
+        grad = F.conv2d_backward_input(y, weight, (1, 16, 0, 5), 1, 2, algorithm=algorithm)
+        assert grad.shape == (1, 16, 0, 5)
+
+
+def test_gradients_are_direct_or_fastest() -> None:
+    x, weight, grad, window = arrays(1, 16, 8, 8, 16, 3, 1, 1)
+    with pytest.raises(ValueError, match="gradient must be direct or fastest"):
+        F.conv2d_backward_input(grad, weight, x.shape, *window, algorithm="winograd4")
+    with pytest.raises(ValueError, match="gradient must be direct or fastest"):
+        F.conv2d_backward_weight(grad, x, weight.shape, *window, algorithm="winograd2")

@@ -29,7 +29,7 @@ struct PictureSize {
 // parameters that no convolution has, and for pictures smaller than the kernel.
 PictureSize conv2d_output_size(const Conv2dParams& params, std::int64_t batch, PictureSize in);
 
-// How a packed convolution computes. `direct` multiplies exactly what the formula says; the
+// How a convolution computes. `direct` multiplies exactly what the formula says; the
 // Winograd algorithms, for 3x3 kernels of stride 1 (winograd2: 5x5, too), multiply 2.25 (2.8) or 4
 // times less and lose about one decimal digit; `fastest` chooses among all by estimated time, for
 // each size of picture, and computes neighbouring pixels of few channels together.
