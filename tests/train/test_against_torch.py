@@ -47,8 +47,8 @@ def test_the_loss_of_lenet5_over_200_steps() -> None:
     fastconv.manual_seed(0)
     net, theirs = models.lenet5(), torch_lenet5()
     theirs.load_state_dict(copied(net))
-    # With other rates some unit crosses zero in one of the two a step earlier than in the other, and
-    # the curves part by some hundredths: training is chaotic.
+    # With other rates some unit crosses zero a step earlier in one of the two than in the other,
+    # and the curves part by some hundredths: training is chaotic.
     options = {"lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4}
     optimizer = optim.SGD(net.parameters(), **options)
     other = torch.optim.SGD(theirs.parameters(), **options)
