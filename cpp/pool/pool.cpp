@@ -180,11 +180,11 @@ bool gather_maxima(const PoolShape& shape, const PoolAxes& axes, const float* gr
 void max_pool2d_backward(const PoolShape& shape, const PoolWindow& window, const float* grad_y,
                          const std::int32_t* indices, float* grad_x) {
   const PoolAxes axes = window_axes("max_pool2d_backward", {shape.h, shape.w}, window);
-  // Where windows overlap a lot, each input would ask many.
+  // Where windows overlap a lot, each input would ask many; few channels leave vectors empty.
   const std::int64_t readers_of_one =
       ceil_div(window.kernel_h, window.stride_h) * ceil_div(window.kernel_w, window.stride_w);
   const bool found = window.dilation_h == 1 && window.dilation_w == 1 && readers_of_one <= 9 &&
-                     gather_maxima(shape, axes, grad_y, indices, grad_x);
+                     shape.c >= kLine && gather_maxima(shape, axes, grad_y, indices, grad_x);
   // Indices may point out of their windows: what nobody looks for must not be lost.
   if (!found) {
     max_pool2d_backward(shape, PoolSize{axes.h.size(), axes.w.size()}, grad_y, indices, grad_x);

@@ -50,7 +50,8 @@ void max_pool2d(const PoolShape& shape, const PoolWindow& window, const float* x
 // the input plane is an Error, and grad_x is then unspecified.
 void max_pool2d_backward(const PoolShape& shape, PoolSize output, const float* grad_y,
                          const std::int32_t* indices, float* grad_x);
-// The same with the window that gave the indices: faster where windows overlap little.
+// The same with the window that gave the indices: faster where windows overlap little
+// and channels are many.
 void max_pool2d_backward(const PoolShape& shape, const PoolWindow& window, const float* grad_y,
                          const std::int32_t* indices, float* grad_x);
 
