@@ -168,14 +168,20 @@ GemmPlan make_plan(const Conv2dParams& p, std::int64_t batch, PictureSize in, st
   return GemmPlan(gemm, threads);
 }
 
+// The part of an epilogue that starts at an output channel.
+Epilogue from_channel(const Epilogue& e, std::int64_t first) {
+  const auto from = [&](const float* p) { return p == nullptr ? p : p + first; };
+  return {from(e.bias), from(e.residual), e.activation};
+}
+
 void run_groups(const GemmPlan& plan, const Conv2dParams& p, const GroupPanels& layout,
                 const float* x, const float* panels, const Epilogue& epilogue, float* out,
                 const NextWeights& next = {}) {
   for (std::int64_t g = 0; g < p.groups; ++g) {
     const std::int64_t first = g * layout.n;
+    const Epilogue part = from_channel(epilogue, first);
     plan.run({x + g * (p.in_channels / p.groups), panels + g * layout.group_floats(), out + first,
-              epilogue.bias == nullptr ? nullptr : epilogue.bias + first,
-              epilogue.residual == nullptr ? nullptr : epilogue.residual + first,
+              part.bias, part.residual,
               g + 1 < p.groups
                   ? NextWeights{panels + (g + 1) * layout.group_floats(), layout.group_floats()}
                   : next});
@@ -355,19 +361,14 @@ void PackedConv2d::run(const float* x, std::int64_t x_pixel, std::int64_t batch,
   const float* weight = impl_->weight.data();
   if (!impl_->winograd.empty()) {
     const Conv2dParams group = one_group(impl_->params);
-    const auto from = [](const float* p, std::int64_t offset) {
-      return p == nullptr ? p : p + offset;
-    };
     const auto groups = static_cast<std::int64_t>(impl_->winograd.size());
     const auto winograd = [&](std::int64_t g) -> const Winograd& {
       return impl_->winograd[static_cast<std::size_t>(g)];
     };
     for (std::int64_t g = 0; g < groups; ++g) {
       const std::int64_t first = g * group.out_channels;
-      const Epilogue part = {from(epilogue.bias, first), from(residual, first),
-                             epilogue.activation};
-      winograd(g).run(x + g * group.in_channels, x_pixel, batch, in, part, out + first, out_pixel,
-                      g + 1 < groups ? winograd(g + 1).weights() : next);
+      winograd(g).run(x + g * group.in_channels, x_pixel, batch, in, from_channel(epilogue, first),
+                      out + first, out_pixel, g + 1 < groups ? winograd(g + 1).weights() : next);
     }
   } else if (impl_->depthwise) {
     run_depthwise(impl_->params, batch, in, {x, x_pixel}, weight, epilogue, {out, out_pixel});
@@ -396,14 +397,10 @@ void run_winograd(const Conv2dParams& p, ConvAlgorithm algorithm, Winograd::Side
   const std::int64_t group_weights =
       group.out_channels * group.in_channels * p.kernel_h * p.kernel_w;
   Scratch memory(Winograd::weight_floats(group, tile));
-  const auto from = [](const float* q, std::int64_t offset) {
-    return q == nullptr ? q : q + offset;
-  };
   for (std::int64_t g = 0; g < p.groups; ++g) {
     const Winograd winograd(group, tile, weight + g * group_weights, side, memory.data());
     const std::int64_t first = g * group.out_channels;
-    winograd.run(x + g * group.in_channels, p.in_channels, batch, in,
-                 {from(epilogue.bias, first), from(epilogue.residual, first), epilogue.activation},
+    winograd.run(x + g * group.in_channels, p.in_channels, batch, in, from_channel(epilogue, first),
                  out + first, p.out_channels);
   }
 }

@@ -47,11 +47,4 @@ void run_winograd(const Conv2dParams& params, ConvAlgorithm algorithm, Winograd:
                   std::int64_t batch, PictureSize in, const float* x, const float* weight,
                   const Epilogue& epilogue, float* out);
 
-// sums += the chunks - 1 arrays of `size` floats behind it, in their order.
-void add_chunks(float* sums, std::int64_t chunks, std::int64_t size);
-
-// A gradient (taps, channels, outputs), rows ld floats apart, to weights (outputs, channels, taps).
-void unpack_weights(const float* sums, std::int64_t ld, std::int64_t channels, std::int64_t taps,
-                    std::int64_t outputs, float* grad_weight);
-
 }  // namespace fastconv

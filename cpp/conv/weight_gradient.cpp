@@ -11,6 +11,7 @@
 #include <cstring>
 #include <vector>
 
+#include "conv/chunks.hpp"
 #include "conv/conv2d.hpp"
 #include "conv/depthwise.hpp"
 #include "conv/winograd_gradient.hpp"
@@ -42,7 +43,7 @@ class WeightGradient {
         outputs(params.out_channels / params.groups),
         rows(channels * params.kernel_h * params.kernel_w),
         ld(round_up(outputs, kernels.nr)) {
-    padded = p.pad_top > 0 || p.pad_bottom > 0 || p.pad_left > 0 || p.pad_right > 0;
+    const bool padded = p.pad_top > 0 || p.pad_bottom > 0 || p.pad_left > 0 || p.pad_right > 0;
     // Channels that do not fill a tile are joined with those of the next kernel position, which
     // needs the zeros around the picture in place.
     joined = channels < kernels.mr && p.dilation_w == 1 && p.groups == 1;
@@ -96,7 +97,7 @@ class WeightGradient {
   const float* x;
   const TileKernels& kernels;
   std::int64_t channels, outputs, rows, ld;
-  bool padded, joined, copied;
+  bool joined, copied;
   bool flat;  // output pixels are input pixels
   std::int64_t strip_w, strip_lines;
   std::vector<RowTile> tiles;
@@ -245,56 +246,21 @@ void WeightGradient::run_task(const Task& task, std::int64_t group, float* scrat
 }
 
 void WeightGradient::run(float* grad_weight) const {
-  const std::int64_t taps = p.kernel_h * p.kernel_w;
   if (lines == 0) {
     std::fill_n(grad_weight, p.out_channels * rows, 0.0f);
     return;
   }
-  const std::int64_t tasks = tile_blocks * panel_blocks * chunks, size = rows * ld;
+  const std::int64_t tasks = tile_blocks * panel_blocks * chunks;
   const double work = static_cast<double>(lines * out.w) * static_cast<double>(rows * outputs);
   const int threads = static_cast<int>(std::min(
       std::clamp<double>(work / kMinWork, 1, get_num_threads()), static_cast<double>(tasks)));
-  const std::int64_t my_scratch =
-      round_up(panel_floats() + gathered_floats() + copy_floats(), 1024) + 64;
-  Scratch scratch(threads * my_scratch);
-  Scratch sums(chunks * size);
-  for (std::int64_t g = 0; g < p.groups; ++g) {
-    parallel_team(threads, [&](int member) {
-      const Range mine = split(tasks, threads, member);
-      for (std::int64_t i = mine.begin; i < mine.end; ++i) {
-        run_task(task_at(i), g, scratch.data() + member * my_scratch,
-                 sums.data() + i % chunks * size);
-      }
-    });
-    add_chunks(sums.data(), chunks, size);
-    unpack_weights(sums.data(), ld, channels, taps, outputs, grad_weight + g * outputs * rows);
-  }
+  sum_in_chunks(p, {tasks, chunks, panel_floats() + gathered_floats() + copy_floats(), ld, threads},
+                grad_weight, [&](std::int64_t i, std::int64_t group, float* scratch, float* sums) {
+                  run_task(task_at(i), group, scratch, sums);
+                });
 }
 
 }  // namespace
-
-void add_chunks(float* sums, std::int64_t chunks, std::int64_t size) {
-  if (chunks < 2) return;
-  const TileKernels& kernels = tile_kernels();
-  parallel_for(ceil_div(size, 1024), 4, [&](std::int64_t begin, std::int64_t end) {
-    begin *= 1024;
-    end = std::min(end * 1024, size);
-    kernels.add_rows(sums + size + begin, size, chunks - 1, end - begin, sums + begin);
-  });
-}
-
-void unpack_weights(const float* sums, std::int64_t ld, std::int64_t channels, std::int64_t taps,
-                    std::int64_t outputs, float* grad_weight) {
-  const TileKernels& kernels = tile_kernels();
-  const std::int64_t block = kernels.lanes;
-  parallel_for(ceil_div(outputs, block), ceil_div(2048, channels * taps),
-               [&](std::int64_t begin, std::int64_t end) {
-                 begin *= block;
-                 end = std::min(end * block, outputs);
-                 kernels.unpack_taps(sums + begin, ld, channels, taps, end - begin,
-                                     grad_weight + begin * channels * taps);
-               });
-}
 
 namespace {
 

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "conv/conv2d.hpp"
+#include "conv/chunks.hpp"
 #include "conv/winograd.hpp"
 #include "core/memory.hpp"
 #include "core/threads.hpp"
@@ -82,7 +82,6 @@ class Gradient {
   void transform(const Task& task, Range pass, const float* grad_out, const float* x,
                  const float* zeros, float* v, float* dm) const;
 
-  std::int64_t taps() const { return p.kernel_h * p.kernel_w; }
   std::int64_t dm_floats(std::int64_t count) const { return count * block_columns; }
   std::int64_t scratch_floats() const {
     return kPositions * (v_row * block_columns + pass_tiles * (v_row + block_columns)) +
@@ -199,23 +198,12 @@ void Gradient::run_task(const Task& task, const float* grad_out, const float* x,
 
 void Gradient::run(const float* grad_out, const float* x, float* grad_weight) const {
   const std::int64_t tasks = channel_blocks * output_blocks * chunks;
-  const std::int64_t size = taps() * channels * ld;  // of one chunk's gradient
   const int threads = static_cast<int>(std::min<std::int64_t>(get_num_threads(), tasks));
-  const std::int64_t my_scratch = round_up(scratch_floats(), 1024) + 64;
-  Scratch scratch(threads * my_scratch);
-  Scratch sums(chunks * size);
-  for (std::int64_t g = 0; g < p.groups; ++g) {
-    parallel_team(threads, [&](int member) {
-      const Range mine = split(tasks, threads, member);
-      for (std::int64_t i = mine.begin; i < mine.end; ++i) {
-        run_task(task_at(i), grad_out + g * outputs, x + g * channels,
-                 scratch.data() + member * my_scratch, sums.data() + i % chunks * size);
-      }
-    });
-    add_chunks(sums.data(), chunks, size);
-    unpack_weights(sums.data(), ld, channels, taps(), outputs,
-                   grad_weight + g * outputs * channels * taps());
-  }
+  sum_in_chunks(p, {tasks, chunks, scratch_floats(), ld, threads}, grad_weight,
+                [&](std::int64_t i, std::int64_t group, float* scratch, float* sums) {
+                  run_task(task_at(i), grad_out + group * outputs, x + group * channels, scratch,
+                           sums);
+                });
 }
 
 }  // namespace

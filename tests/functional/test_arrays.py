@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -76,3 +79,30 @@ def test_an_algorithm_is_chosen_for_an_empty_batch_too() -> None:
     weight = np.ones((4, 3, 3, 3), np.float32)
     packed = F.pack_conv2d(weight, algorithm="fastest", input_shape=(0, 3, 8, 8))
     assert packed(np.ones((0, 3, 8, 8), np.float32)).shape == (0, 4, 6, 6)
+
+
+def test_where_addresses_are_limited_results_have_memory_of_their_own() -> None:
+    pytest.importorskip("resource", reason="this system limits no addresses")
+    code = """
+import resource
+import numpy as np
+import fastconv
+from fastconv import functional as F
+resource.setrlimit(resource.RLIMIT_AS, (8 << 30, resource.RLIM_INFINITY))
+x = np.ones(1_000_000, np.float32)
+y = [F.relu(x + i) for i in range(4)]
+assert fastconv.memory_allocated() == 4 * x.nbytes
+assert all((a == i + 1).all() for i, a in enumerate(y))
+del y
+assert fastconv.memory_allocated() == 0
+fastconv.empty_cache()
+try:
+    F.conv2d(np.ones((1, 1, 1000, 1000), np.float32), np.ones((4000, 1, 1, 1), np.float32))
+except MemoryError:
+    print("refused")
+"""
+    limited = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=limited, check=False
+    )
+    assert (result.stdout, result.returncode) == ("refused\n", 0), result.stderr

@@ -184,7 +184,7 @@ def test_layouts(channels):
 @pytest.mark.parametrize(
     "window",
     [(2,), (3, 2, 1), (3, 1, 1), ((3, 2), (1, 3)), (3, 2, 0, 1, True), (3, 2, 1, 1, "caffe"),
-     (2, 1, 0, 2), (2, 3)],
+     (2, 1, 0, 2), (2, 3), (5, 1, 2)],
 )  # fmt: skip
 def test_max_pool2d_backward_by_window(channels, window, every_isa, thread_counts):
     x = tied(2, channels, 9, 11)

@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from ..nn import Module
 from ..nn.heads import heads
 from .checkpoint import load_checkpoint
+from .storage import FORMAT, import_safetensors
 
 __all__ = ["load_pretrained", "read_weights"]
-
-_CHECKPOINT = "fastconv.checkpoint"  # the format that save_checkpoint names in its files
 
 
 def read_weights(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
@@ -72,16 +71,10 @@ def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        import safetensors
-        import safetensors.numpy
-    except ImportError as error:
-        raise ImportError(
-            "read_weights: .safetensors files need safetensors: pip install 'fastconv[train]'"
-        ) from error
+    safetensors = import_safetensors("read_weights", ".safetensors files")
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            is_checkpoint = (file.metadata() or {}).get("format") == _CHECKPOINT
+            is_checkpoint = (file.metadata() or {}).get("format") == FORMAT
         if is_checkpoint:
             return load_checkpoint(path).weights
         arrays: dict[str, NDArray[Any]] = safetensors.numpy.load_file(path)

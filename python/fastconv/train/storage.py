@@ -16,9 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["check_target", "read_tree", "replace_file", "write_tree"]
+__all__ = [
+    "FORMAT",
+    "check_target",
+    "import_safetensors",
+    "read_tree",
+    "replace_file",
+    "write_tree",
+]
 
-_FORMAT = "fastconv.checkpoint"
+FORMAT = "fastconv.checkpoint"
 _VERSION = "1"
 _TENSOR = "$tensor"
 
@@ -27,10 +34,10 @@ Arrays = dict[str, NDArray[Any]]
 
 def write_tree(path: Path, tree: dict[str, Any]) -> None:
     """Replace `path` by a file that holds `tree`: dicts, lists, arrays, numbers, texts, None."""
-    safetensors = _safetensors("save_checkpoint")
+    safetensors = import_safetensors("save_checkpoint")
     arrays: Arrays = {}
     text = json.dumps(_encode("", tree, arrays))
-    metadata = {"format": _FORMAT, "version": _VERSION, "content": text}
+    metadata = {"format": FORMAT, "version": _VERSION, "content": text}
 
     def write(temporary: Path) -> None:
         temporary.touch()
@@ -51,7 +58,7 @@ def read_tree(path: Path) -> dict[str, Any]:
 
     Raises FileNotFoundError, and ValueError if the file is damaged or of another kind.
     """
-    safetensors = _safetensors("load_checkpoint")
+    safetensors = import_safetensors("load_checkpoint")
     if not path.is_file():
         raise FileNotFoundError(f"load_checkpoint: the file must exist (file={path})")
     try:
@@ -105,14 +112,14 @@ def replace_file(path: Path, write: Callable[[Path], None]) -> None:
 
 def check_target(op: str, path: Path) -> None:
     """Raise, in the name of `op`, if a checkpoint cannot be written to `path`."""
-    _safetensors(op)
+    import_safetensors(op)
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise ValueError(f"{op}: the checkpoint must be a file in an existing folder (file={path})")
 
 
 def _check_kind(path: Path, metadata: dict[str, str]) -> None:
     kind, version = metadata.get("format"), metadata.get("version")
-    if kind != _FORMAT:
+    if kind != FORMAT:
         raise ValueError(
             f"load_checkpoint: the file must be a checkpoint of fastconv (file={path}, "
             f"format={kind!r})"
@@ -157,12 +164,13 @@ def _decode(value: Any, arrays: Arrays) -> Any:
     return value
 
 
-def _safetensors(op: str) -> Any:
+def import_safetensors(op: str, files: str = "checkpoints") -> Any:
+    """Return the package; ImportError, in the name of `op`, says what needs which extra."""
     try:
         import safetensors
         import safetensors.numpy
     except ImportError as error:
         raise ImportError(
-            f"{op}: checkpoints need safetensors: pip install 'fastconv[train]'"
+            f"{op}: {files} need safetensors: pip install 'fastconv[train]'"
         ) from error
     return safetensors

@@ -31,6 +31,12 @@ __all__ = [
 ]
 
 
+def check_joined(op: str, activation: Any) -> None:
+    """Raise ValueError, in the name of `op`, for an activation that it does not apply itself."""
+    if activation not in (None, "relu"):
+        raise ValueError(f"{op}: activation must be None or 'relu' (activation={activation!r})")
+
+
 class ReLU(Function):
     @staticmethod
     def forward(ctx: Any, x: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..function import Function
+from .activation import check_joined
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -151,11 +152,8 @@ class Sum(Function):
 
 def add(x: Any, y: Any, activation: str | None = None) -> Tensor:
     """Return x + y; with `activation="relu"`, max(x + y, 0) of two tensors of one shape."""
-    if activation is None:
-        return Add.apply(*_operands(x, y))
-    if activation != "relu":
-        raise ValueError(f"add: activation must be None or 'relu' (activation={activation!r})")
-    return AddReLU.apply(x, y)
+    check_joined("add", activation)
+    return Add.apply(*_operands(x, y)) if activation is None else AddReLU.apply(x, y)
 
 
 def sub(x: Any, y: Any) -> Tensor:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..function import Function
 from ..state import state
+from .activation import check_joined
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -68,6 +69,5 @@ def conv2d(
 ) -> Tensor:
     """Convolve x (N, C, H, W) with weight (O, C/groups, KH, KW), add bias (O,), apply None or
     "relu"."""
-    if activation not in (None, "relu"):
-        raise ValueError(f"conv2d: activation must be None or 'relu' (activation={activation!r})")
+    check_joined("conv2d", activation)
     return Conv2d.apply(x, weight, bias, stride, padding, dilation, groups, activation)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..function import Function
+from .activation import check_joined
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -118,10 +119,7 @@ def batch_norm_training(
 
     Returns the tensor, and mean and biased variance (C,).
     """
-    if activation not in (None, "relu"):
-        raise ValueError(
-            f"batch_norm_training: activation must be None or 'relu' (activation={activation!r})"
-        )
+    check_joined("batch_norm_training", activation)
     result: Any = BatchNormTraining.apply(x, weight, bias, eps, residual, activation)
     y, mean, var = result
     return y, mean, var
