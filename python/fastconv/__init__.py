@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from . import random as random
     from . import reference as reference
     from . import train as train
+    from . import zoo as zoo
     from ._core import __version__ as __version__
     from ._core import available_isas as available_isas
     from ._core import build_info as build_info
@@ -51,6 +52,7 @@ _SUBMODULES = (
     "reference",
     "summary",  # callable: fastconv.summary(net, shape)
     "train",
+    "zoo",
 )
 
 _ATTRIBUTES = {
@@ -100,6 +102,7 @@ __all__ = [
     "tensor",
     "train",
     "use_backend",
+    "zoo",
 ]
 
 

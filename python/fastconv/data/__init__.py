@@ -25,6 +25,7 @@ from .folder import ImageFolder
 from .idx import read_idx, write_idx
 from .loader import Loader
 from .pictures import PictureError
+from .preset import Preset
 from .transforms import (
     CenterCrop,
     ColorJitter,
@@ -47,6 +48,7 @@ __all__ = [
     "Loader",
     "Normalize",
     "PictureError",
+    "Preset",
     "RandomCrop",
     "RandomHorizontalFlip",
     "RandomResizedCrop",

@@ -18,26 +18,34 @@ from .activation import (
     Softmax,
     Tanh,
 )
+from .arithmetic import Add, Affine, Concat, Div, Mul, Sub
 from .containers import ModuleList, Sequential
 from .conv import Conv2d
 from .dropout import Dropout
+from .graph import GraphModule
 from .linear import Linear
 from .loss import CrossEntropyLoss, MSELoss
 from .module import HookHandle, Module, Parameter
 from .normalization import BatchNorm2d, LocalResponseNorm
 from .pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
-from .shape import Flatten, Identity, ZeroPad2d
+from .prediction import Prediction
+from .shape import Flatten, Identity, Permute, Reshape, ZeroPad2d
 from .state import LoadResult
 
 __all__ = [
     "AdaptiveAvgPool2d",
+    "Add",
+    "Affine",
     "AvgPool2d",
     "BatchNorm2d",
     "Clip",
+    "Concat",
     "Conv2d",
     "CrossEntropyLoss",
+    "Div",
     "Dropout",
     "Flatten",
+    "GraphModule",
     "HookHandle",
     "Identity",
     "LeakyReLU",
@@ -49,13 +57,18 @@ __all__ = [
     "MaxPool2d",
     "Module",
     "ModuleList",
+    "Mul",
     "PReLU",
     "Parameter",
+    "Permute",
+    "Prediction",
     "ReLU",
     "ReLU6",
+    "Reshape",
     "Sequential",
     "Sigmoid",
     "Softmax",
+    "Sub",
     "Tanh",
     "ZeroPad2d",
     "init",

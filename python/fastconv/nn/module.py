@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from ..autograd import Tensor
-from . import freezing, heads, state
+from . import freezing, heads, prediction, state
 
 __all__ = ["HookHandle", "Module", "Parameter"]
 
@@ -64,6 +64,8 @@ class Module:
     training: bool = True
     frozen: bool = False  # then it works as in inference, whatever `training` says
     head_names: tuple[str, ...] = ()  # of the classifiers; without any, the last Linear is it
+    preset: Any = None  # how photos become its input, a fastconv.data.Preset
+    classes: tuple[str, ...] | None = None  # the names of its outputs
     _buffer_names: tuple[str, ...] = ()
     _forward_hooks: ClassVar[dict[int, Any]] = {}  # every module that has hooks sets its own
 
@@ -258,6 +260,16 @@ class Module:
         """
         heads.replace_head(self, num_classes)
         return self
+
+    def predict(self, photos: Any, top: int = 5) -> Any:
+        """Return the `top` most probable classes of a photo, the best first, as (number, name,
+        probability); of a sequence of photos, a list of such lists.
+
+        Photos are files or uint8 arrays (H, W, 3), RGB. `preset` says how they become the input,
+        `classes` what outputs are called (without it, their numbers); `zoo.load` sets both. The
+        network works as in inference. Raises ValueError without a preset.
+        """
+        return prediction.predict(self, photos, top)
 
     def astype(self: _M, dtype: Any) -> _M:
         """Convert parameters and floating point buffers; return the module.

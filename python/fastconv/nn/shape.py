@@ -8,7 +8,7 @@ from ..autograd import Tensor, ops
 from ..autograd.geometry import Padding, integer
 from .module import Module
 
-__all__ = ["Flatten", "Identity", "ZeroPad2d"]
+__all__ = ["Flatten", "Identity", "Permute", "Reshape", "ZeroPad2d"]
 
 
 class Flatten(Module):
@@ -33,6 +33,38 @@ class Identity(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x
+
+
+class Reshape(Module):
+    """The elements, in logical order, in another shape: one size may be -1, and 0 keeps the
+    input's size at that place, so that (0, -1) works for any batch."""
+
+    def __init__(self, *shape: int) -> None:
+        if any(isinstance(size, bool) or not isinstance(size, int) or size < -1 for size in shape):
+            raise ValueError(f"Reshape: sizes must be integers from -1 on (shape={shape})")
+        self.shape = shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        sizes = [x.shape[i] if size == 0 else size for i, size in enumerate(self.shape)]
+        return ops.reshape(x, sizes)
+
+    def extra_repr(self) -> str:
+        return ", ".join(map(str, self.shape))
+
+
+class Permute(Module):
+    """The axes in another order: axis i of the output is axis `dims[i]` of the input."""
+
+    def __init__(self, *dims: int) -> None:
+        if sorted(dims) != list(range(len(dims))):
+            raise ValueError(f"Permute: dims must name every axis once (dims={dims})")
+        self.dims = dims
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.permute(x, self.dims)
+
+    def extra_repr(self) -> str:
+        return ", ".join(map(str, self.dims))
 
 
 class ZeroPad2d(Module):

@@ -23,7 +23,7 @@ from .linear import gemm, linear, matmul
 from .loss import cross_entropy, mse_loss
 from .normalization import batch_norm, batch_norm_training, local_response_norm
 from .pooling import adaptive_avg_pool2d, avg_pool2d, global_avg_pool2d, max_pool2d
-from .shape import concat, flatten, index, pad, reshape, to_channels_last, to_contiguous
+from .shape import concat, flatten, index, pad, permute, reshape, to_channels_last, to_contiguous
 
 __all__ = [
     "adaptive_avg_pool2d",
@@ -52,6 +52,7 @@ __all__ = [
     "mul",
     "neg",
     "pad",
+    "permute",
     "prelu",
     "relu",
     "reshape",

@@ -12,7 +12,16 @@ from ..function import Function
 if TYPE_CHECKING:
     from ..tensor import Tensor
 
-__all__ = ["concat", "flatten", "index", "pad", "reshape", "to_channels_last", "to_contiguous"]
+__all__ = [
+    "concat",
+    "flatten",
+    "index",
+    "pad",
+    "permute",
+    "reshape",
+    "to_channels_last",
+    "to_contiguous",
+]
 
 
 class Reshape(Function):
@@ -61,6 +70,18 @@ class Index(Function):
         out = np.zeros(ctx.input_shape, grad.dtype)
         np.add.at(out, ctx.key, grad)  # an array of indices may name an element twice
         return out
+
+
+class Permute(Function):
+    @staticmethod
+    def forward(ctx: Any, x: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
+        ctx.dims = dims
+        out: np.ndarray = x.transpose(dims)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: np.ndarray) -> Any:
+        return grad.transpose(np.argsort(ctx.dims)), None
 
 
 class Pad(Function):
@@ -126,6 +147,11 @@ def concat(xs: Sequence[Any], dim: int = 1) -> Tensor:
 def index(x: Any, key: Any) -> Tensor:
     """Return x[key], as NumPy indexes."""
     return Index.apply(x, key)
+
+
+def permute(x: Any, dims: Sequence[int]) -> Tensor:
+    """Return x with its axes in another order: axis i of the result is axis `dims[i]` of x."""
+    return Permute.apply(x, tuple(dims))
 
 
 def pad(x: Any, padding: Any, value: float = 0.0) -> Tensor:

@@ -1,0 +1,69 @@
+"""Naming what is on a photo."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..autograd import no_grad
+from ..autograd.geometry import integer
+
+if TYPE_CHECKING:
+    from .module import Module
+
+__all__ = ["Prediction", "predict"]
+
+
+class Prediction(NamedTuple):
+    """A class, by number and name, and its probability."""
+
+    number: int
+    name: str
+    probability: float
+
+
+def predict(net: Module, photos: Any, top: int) -> list[Prediction] | list[list[Prediction]]:
+    """See Module.predict."""
+    from .activation import Softmax
+
+    if net.preset is None:
+        raise ValueError(
+            "predict: the network must know how photos become its input: set net.preset "
+            f"(network={type(net).__name__})"
+        )
+    integer("predict", "top", top, 1)
+    batch = net.preset.batch(photos)
+    learning = [module for module in net.modules() if module.training]
+    net.eval()
+    try:
+        with no_grad():
+            out = net(batch)
+    finally:
+        for module in learning:
+            module.training = True
+    scores = (out[0] if isinstance(out, tuple) else out).numpy().reshape(len(batch), -1)
+    names = net.classes
+    if names is not None and len(names) != scores.shape[1]:
+        raise ValueError(
+            f"predict: net.classes must name every output (names={len(names)}, "
+            f"outputs={scores.shape[1]})"
+        )
+    if not isinstance(list(net.modules())[-1], Softmax):
+        scores = np.stack([_softmax(row) for row in scores])
+    found = [_best(row, names, top) for row in scores]
+    return (
+        found if isinstance(photos, (list, tuple)) or getattr(photos, "ndim", 3) == 4 else found[0]
+    )
+
+
+def _best(row: NDArray[Any], names: tuple[str, ...] | None, top: int) -> list[Prediction]:
+    order = np.argsort(-row, kind="stable")[:top]
+    return [Prediction(int(i), str(i) if names is None else names[i], float(row[i])) for i in order]
+
+
+def _softmax(row: NDArray[Any]) -> NDArray[Any]:
+    powers = np.exp(row.astype(np.float64) - row.max())
+    probabilities: NDArray[Any] = powers / powers.sum()
+    return probabilities

@@ -1,0 +1,13 @@
+"""The model zoos' files, read without their frameworks, as networks of `fastconv.nn`.
+
+>>> from fastconv import zoo                                   # doctest: +SKIP
+>>> net = zoo.load("resnet50.pth")                             # doctest: +SKIP
+>>> net.predict("photo.jpg", top=5)                            # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from .archive import Archive, FormatError
+from .door import load, read
+
+__all__ = ["Archive", "FormatError", "load", "read"]

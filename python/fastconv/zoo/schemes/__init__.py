@@ -1,0 +1,10 @@
+"""One module a zoo; see `zoo.scheme.Scheme`."""
+
+from __future__ import annotations
+
+from ..scheme import Scheme
+
+__all__ = ["SCHEMES"]
+
+# In the order in which they are tried.
+SCHEMES: tuple[Scheme, ...] = ()
