@@ -10,9 +10,8 @@ import numpy as np
 import fastconv
 from fastconv import nn, no_grad, use_backend
 from fastconv.compiler import CompiledNetwork
-from fastconv.compiler.graph import Graph
+from fastconv.compiler.graph import Graph, is_step
 from fastconv.compiler.passes import optimise
-from fastconv.compiler.plan import is_step
 from fastconv.compiler.trace import trace
 
 __all__ = [

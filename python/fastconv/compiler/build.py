@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import _core
-from .graph import Graph, Node, Value
+from .graph import Graph, Node, Value, is_step
+from .groups import schedule
 from .packing import Packer
-from .plan import Plan, is_step
+from .plan import Plan
 
-__all__ = ["build", "step_count"]
+__all__ = ["build", "by_node"]
 
 _ROUNDING: Final = {False: "down", True: "up", "caffe": "caffe"}
 
@@ -28,15 +30,26 @@ def build(graph: Graph, plan: Plan, packer: Packer, threads: int) -> _core.Netwo
         threads,
     )
     builder = _Builder(network, plan, packer)
-    for node in filter(is_step, graph.nodes):
-        views = (builder.view(value) for value in (*node.inputs, node.output))
-        getattr(builder, node.op)(node, *views)
+    for node, start, count in schedule(graph, plan.groups):
+        if is_step(node):
+            views = (builder.view(value, start, count) for value in (*node.inputs, node.output))
+            getattr(builder, node.op)(node, *views)
     return network
 
 
-def step_count(node: Node) -> int:
-    """Return how many steps a node takes: one, or one for each input that is copied."""
-    return len(node.inputs) if node.op == "concat" else int(is_step(node))
+def by_node(graph: Graph, plan: Plan, steps: NDArray[Any]) -> dict[Node, float]:
+    """Add up what was measured at each step of a network (..., steps), node by node.
+
+    A node takes a step for each group of pictures, and one for each input that it copies.
+    """
+    sums: dict[Node, float] = {}
+    at = 0
+    for node, _, _ in schedule(graph, plan.groups):
+        count = len(node.inputs) if node.op == "concat" else int(is_step(node))
+        if count:
+            sums[node] = sums.get(node, 0.0) + float(steps[at : at + count].sum())
+            at += count
+    return sums
 
 
 class _Builder:
@@ -45,11 +58,16 @@ class _Builder:
     def __init__(self, network: _core.Network, plan: Plan, packer: Packer) -> None:
         self._network = network
         self._places = plan.places
+        self._inner = plan.inner
         self._packer = packer
 
-    def view(self, value: Value) -> _core.View:
+    def view(self, value: Value, start: int, count: int) -> _core.View:
+        """Return `count` pictures of a value, from `start` on."""
         place = self._places[value]
-        return _core.View(place.memory, place.offset, place.pixel, _size(value))
+        n, h, w, c = _size(value)
+        first = 0 if value in self._inner else start * h * w * place.pixel
+        size = n if n != value.shape[0] else count
+        return _core.View(place.memory, place.offset + first, place.pixel, (size, h, w, c))
 
     def conv2d(self, node: Node, x: _core.View, *rest: _core.View) -> None:
         residual = rest[0] if len(rest) > 1 else None

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from .. import _core
 from .build import build
 from .costs import description, macs, parameters
-from .graph import Graph
+from .graph import Graph, is_step
+from .groups import find_groups
 from .packing import Packer
-from .plan import is_step, plan_memory
+from .plan import Plan, plan_memory
 from .preset import byte_table
 from .profile import Profile, profile
 from .table import bytes_text, table
@@ -59,7 +60,7 @@ class CompiledNetwork:
         pixels = prod(shape[2:])
         transposes = len(shape) == 4 and shape[1] > 1 and pixels > 1
         self._converts_input = transposes or options.preset is not None
-        self._plan = plan_memory(graph, converts_input=self._converts_input)
+        self._plan = self._plan_for(graph)
         self._table = None
         if options.preset is not None:
             self._table = byte_table(options.preset, shape[1])
@@ -119,7 +120,7 @@ class CompiledNetwork:
         network = self._networks[self.input_shape]
         threads = self._options.threads or _core.get_num_threads()
         name = f"{self._options.name}, {threads} thread{'s' if threads > 1 else ''}"
-        return profile(name, network, self._graph, self._packer, x, repeats)
+        return profile(name, network, self._graph, self._plan, self._packer, x, repeats)
 
     def print(self) -> None:
         """Print the table of steps."""
@@ -202,9 +203,12 @@ class CompiledNetwork:
             self._networks[shape] = network
             return network
 
+    def _plan_for(self, graph: Graph) -> Plan:
+        groups = find_groups(graph, self._options.threads or _core.get_num_threads())
+        return plan_memory(graph, groups, converts_input=self._converts_input)
+
     def _build(self, graph: Graph) -> _core.Network:
-        plan = plan_memory(graph, converts_input=self._converts_input)
-        network = build(graph, plan, self._packer, self._options.threads)
+        network = build(graph, self._plan_for(graph), self._packer, self._options.threads)
         if self._table is not None:
             network.set_byte_table(self._table, self.input_shape[1])
         return network

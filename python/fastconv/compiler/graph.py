@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-__all__ = ["Graph", "Node", "Value", "fuse", "substitute"]
+__all__ = ["Graph", "Node", "Value", "fuse", "is_step", "substitute"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +103,11 @@ class Graph:
             for node in self.nodes
         )
         return Graph(new[self.input], new[self.output], tuple(nodes))
+
+
+def is_step(node: Node) -> bool:
+    """Whether a node does something when the network runs."""
+    return node.op not in ("alias", "join", "slice")
 
 
 def substitute(graph: Graph, replacements: Mapping[Value, Value]) -> Graph:

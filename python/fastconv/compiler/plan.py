@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import prod
 
-from .graph import Graph, Node, Value
+from .graph import Graph, Value
+from .groups import Group
 from .regions import LINE, Region, Regions, channels
 
-__all__ = ["Place", "Plan", "is_step", "plan_memory"]
+__all__ = ["Place", "Plan", "plan_memory"]
 
 # Steps that may write over what they read.
 _IN_PLACE = (
@@ -40,22 +41,24 @@ class Place:
 
 @dataclass(frozen=True)
 class Plan:
-    """The place of every value, the arena's size, and where in it a converted input lies."""
+    """The place of every value, the arena's size, and where in it a converted input lies.
+
+    A value of `inner` lives inside a group, and has room for that group's pictures only.
+    """
 
     places: dict[Value, Place]
     arena_floats: int
     input_offset: int
+    groups: tuple[Group, ...] = ()
+    inner: frozenset[Value] = frozenset()
 
 
-def is_step(node: Node) -> bool:
-    """Whether a node does something when the network runs."""
-    return node.op not in ("alias", "join", "slice")
-
-
-def plan_memory(graph: Graph, *, converts_input: bool) -> Plan:
+def plan_memory(graph: Graph, groups: tuple[Group, ...] = (), *, converts_input: bool) -> Plan:
     """Return where all lies; `converts_input` gives the input a place in the arena too."""
     regions = _regions(graph)
-    blocks = _blocks(graph, regions)
+    inside = _inside(graph, regions, groups)
+    blocks = _blocks(graph, regions, inside)
+    _keep_through(graph, groups, blocks, inside)
     distinct = list(dict.fromkeys(blocks.values()))
     wanted = [
         b for b in distinct if b.memory == "arena" or (b.memory == "input" and converts_input)
@@ -66,7 +69,8 @@ def plan_memory(graph: Graph, *, converts_input: bool) -> Plan:
         block = blocks[value]
         start = region.starts[value] + (block.offset if block.memory == "arena" else 0)
         places[value] = Place(block.memory, start, region.pixel)
-    return Plan(places, arena, blocks[graph.input].offset if converts_input else 0)
+    offset = blocks[graph.input].offset if converts_input else 0
+    return Plan(places, arena, offset, groups, frozenset(inside))
 
 
 @dataclass(eq=False)
@@ -97,10 +101,50 @@ def _regions(graph: Graph) -> Regions:
     return regions
 
 
-def _blocks(graph: Graph, regions: Regions) -> dict[Value, _Block]:
+def _inside(graph: Graph, regions: Regions, groups: tuple[Group, ...]) -> dict[Value, Group]:
+    """Return the group of each value that no step outside of that group touches."""
+    touched: dict[Value, set[int]] = {value: set() for value in graph.values()}
+    for step, node in enumerate(graph.nodes):
+        for value in (*node.inputs, node.output):
+            touched[value].add(step)
+    found = {
+        value: group
+        for value, steps in touched.items()
+        for group in groups
+        if value not in (graph.input, graph.output) and all(step in group for step in steps)
+    }
+    # Values that share memory are all inside, or none is.
+    together = [list(region.starts) for region in regions.of.values()]
+    together += [[node.inputs[0], node.output] for node in graph.nodes if node.op == "alias"]
+    while parted := [v for vs in together for v in vs if v in found and not found.keys() >= {*vs}]:
+        for value in parted:
+            found.pop(value, None)
+    return found
+
+
+def _keep_through(
+    graph: Graph,
+    groups: tuple[Group, ...],
+    blocks: dict[Value, _Block],
+    inside: dict[Value, Group],
+) -> None:
+    """Let what a group shares with other steps live as long as the group runs: its first step runs
+    again after its last."""
+    for group in groups:
+        for node in graph.nodes[group.first : group.end]:
+            for value in (*node.inputs, node.output):
+                if value not in inside:
+                    block = blocks[value]
+                    block.first = min(block.first, group.first)
+                    block.last = max(block.last, group.end - 1)
+
+
+def _blocks(graph: Graph, regions: Regions, inside: dict[Value, Group]) -> dict[Value, _Block]:
     by_region: dict[Region, _Block] = {}
     for value, region in regions.of.items():
         pixels = prod(value.shape) // channels(value)
+        if value in inside:
+            pixels = pixels // value.shape[0] * inside[value].pictures
         block = by_region.setdefault(region, _Block(pixels * region.pixel, len(graph.nodes), -1))
         block.values.append(value)
     blocks = {value: by_region[region] for value, region in regions.of.items()}
@@ -124,6 +168,7 @@ def _blocks(graph: Graph, regions: Regions) -> dict[Value, _Block]:
                 alike = one.fills(x) and other.fills(node.output) and one.pixel == other.pixel
                 free = before.memory == "arena" and before.last == step and after.first == step
                 around = node.op == "conv2d" and blocks[node.inputs[0]] is before
+                alike = alike and inside.get(x) == inside.get(node.output)
                 if alike and free and before is not after and not around:
                     _share(blocks, x, node.output)
     output = blocks[graph.output]

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from .build import step_count
+from .build import by_node
 from .costs import description, macs, moved_bytes
 from .graph import Graph
 from .packing import Packer
+from .plan import Plan
 from .table import table
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def profile(
     name: str,
     network: _core.Network,
     graph: Graph,
+    plan: Plan,
     packer: Packer,
     x: NDArray[Any],
     repeats: int,
@@ -119,21 +121,16 @@ def profile(
     peaks.append(_core.measure_peak_gflops())
     bandwidths.append(_core.measure_read_bandwidth())
 
-    medians: list[float] = np.median(laps, axis=0).tolist()
+    medians = np.median(laps, axis=0)
     steps = []
-    if medians[0] > 0.01 * sum(medians):
+    if medians[0] > 0.01 * medians.sum():
         size = 2 * 4 * x.size
-        steps.append(StepProfile("", "input to NHWC", "", medians[0], 0, size))
-    at = 1
-    for node in graph.nodes:
-        count = step_count(node)
-        if count:
-            # A clock that stands still would divide by zero.
-            seconds = max(sum(medians[at : at + count]), 1e-9)
-            at += count
-            algorithm = packer.algorithm(node)
-            cost = (2 * macs(node), moved_bytes(node))
-            steps.append(StepProfile(node.layer, description(node), algorithm, seconds, *cost))
+        steps.append(StepProfile("", "input to NHWC", "", float(medians[0]), 0, size))
+    for node, seconds in by_node(graph, plan, medians[1:]).items():
+        algorithm = packer.algorithm(node)
+        cost = (2 * macs(node), moved_bytes(node))
+        seconds = max(seconds, 1e-9)  # a clock that stands still would divide by zero
+        steps.append(StepProfile(node.layer, description(node), algorithm, seconds, *cost))
     return Profile(
         name=name,
         input_shape=graph.input.shape,

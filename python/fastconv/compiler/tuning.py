@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import _core
-from .build import build, step_count
+from .build import build, by_node
 from .graph import Graph
 from .packing import Packer, choice_key
 from .plan import Plan
@@ -71,14 +71,12 @@ def _measure(graph: Graph, plan: Plan, packer: Packer, threads: int) -> Choices:
                 laps[algorithm].append(lap)
     seconds: dict[str, dict[str, float]] = {}
     for algorithm in networks:
-        medians = np.median(laps[algorithm], axis=0)
-        at = 1  # after the conversion of the input
-        for node in graph.nodes:
+        medians = np.median(laps[algorithm], axis=0)[1:]  # after the conversion of the input
+        for node, time in by_node(graph, plan, medians).items():
             if node in taken[algorithm]:
                 times = seconds.setdefault(choice_key(node), {})
                 choice = taken[algorithm][node]
-                times[choice] = min(times.get(choice, np.inf), float(medians[at]))
-            at += step_count(node)
+                times[choice] = min(times.get(choice, np.inf), time)
     return {key: min(times, key=times.__getitem__) for key, times in seconds.items()}
 
 
