@@ -220,6 +220,10 @@ void bind_network(py::module_& m) {
               const std::optional<View>& residual, const View& y) {
              self.add_conv2d(shared<PackedConv2d>(conv), x, residual ? &*residual : nullptr, y);
            })
+      .def("add_conv2d_max_pool2d",
+           [](BoundNetwork& self, const py::object& conv, const View& x, const View& y) {
+             self.add_conv2d_max_pool2d(shared<PooledPlaneConv2d>(conv), x, y);
+           })
       .def("add_linear", [](BoundNetwork& self, const py::object& linear, const View& x,
                             const View& y) { self.add_linear(shared<PackedLinear>(linear), x, y); })
       .def("add_max_pool2d", &BoundNetwork::add_max_pool2d)

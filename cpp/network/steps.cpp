@@ -130,6 +130,20 @@ void Network::add_conv2d(std::shared_ptr<const PackedConv2d> conv, const View& x
       });
 }
 
+void Network::add_conv2d_max_pool2d(std::shared_ptr<const PooledPlaneConv2d> conv, const View& x,
+                                    const View& y) {
+  constexpr const char* op = "conv2d";
+  impl_->check_read(op, x);
+  impl_->check_write(op, y);
+  require_dense(op, x);
+  require_equal(op, "channels", x.c, 1);
+  const PictureSize size = conv->output_size(x.n, {x.h, x.w});
+  require_size(op, y, x.n, size.h, size.w, conv->params().out_channels);
+  impl_->steps.push_back([conv = std::move(conv), x, y](const Memories& at) {
+    conv->run(at.read(x), x.n, {x.h, x.w}, at.write(y), y.pixel);
+  });
+}
+
 void Network::add_linear(std::shared_ptr<const PackedLinear> linear, const View& x, const View& y) {
   constexpr const char* op = "linear";
   impl_->check_read(op, x);

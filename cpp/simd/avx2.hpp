@@ -54,5 +54,15 @@ FASTCONV_INLINE vf zip_high(vf a, vf b) {
   return _mm256_permute2f128_ps(low, high, 0x31);
 }
 
+// a0 a2 ... b0 b2 ...; a1 a3 ... b1 b3 ...
+FASTCONV_INLINE vf unzip_even(vf a, vf b) {
+  const __m256i order = _mm256_setr_epi32(0, 1, 4, 5, 2, 3, 6, 7);
+  return _mm256_permutevar8x32_ps(_mm256_shuffle_ps(a, b, 0x88), order);
+}
+FASTCONV_INLINE vf unzip_odd(vf a, vf b) {
+  const __m256i order = _mm256_setr_epi32(0, 1, 4, 5, 2, 3, 6, 7);
+  return _mm256_permutevar8x32_ps(_mm256_shuffle_ps(a, b, 0xdd), order);
+}
+
 }  // namespace FASTCONV_ISA
 }  // namespace fastconv

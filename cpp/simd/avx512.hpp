@@ -53,5 +53,15 @@ FASTCONV_INLINE vf zip_high(vf a, vf b) {
       a, _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), b);
 }
 
+// a0 a2 ... b0 b2 ...; a1 a3 ... b1 b3 ...
+FASTCONV_INLINE vf unzip_even(vf a, vf b) {
+  return _mm512_permutex2var_ps(
+      a, _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30), b);
+}
+FASTCONV_INLINE vf unzip_odd(vf a, vf b) {
+  return _mm512_permutex2var_ps(
+      a, _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31), b);
+}
+
 }  // namespace FASTCONV_ISA
 }  // namespace fastconv

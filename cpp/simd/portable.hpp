@@ -54,5 +54,9 @@ FASTCONV_INLINE vf to_float(vint x) {
 FASTCONV_INLINE vf zip_low(vf a, vf b) { return vf{a[0], b[0], a[1], b[1]}; }
 FASTCONV_INLINE vf zip_high(vf a, vf b) { return vf{a[2], b[2], a[3], b[3]}; }
 
+// a0 a2 ... b0 b2 ...; a1 a3 ... b1 b3 ...
+FASTCONV_INLINE vf unzip_even(vf a, vf b) { return vf{a[0], a[2], b[0], b[2]}; }
+FASTCONV_INLINE vf unzip_odd(vf a, vf b) { return vf{a[1], a[3], b[1], b[3]}; }
+
 }  // namespace FASTCONV_ISA
 }  // namespace fastconv

@@ -71,6 +71,28 @@ class PackedConv2d {
   std::unique_ptr<Impl> impl_;
 };
 
+// A convolution of pictures with one channel, stride and dilation 1, its activation, and max
+// pooling of 2x2 windows of the result (an odd last line or column is left out), in one pass: the
+// first layers of networks for grey pictures. Safe to run from several threads at once.
+class PooledPlaneConv2d {
+ public:
+  // As PackedConv2d. The activation must not fall anywhere.
+  PooledPlaneConv2d(const Conv2dParams& params, const float* weight, const float* bias,
+                    Activation activation);
+  ~PooledPlaneConv2d();
+
+  const Conv2dParams& params() const;
+  PictureSize output_size(std::int64_t batch, PictureSize in) const;
+
+  // y has pixels y_pixel floats apart.
+  void run(const float* x, std::int64_t batch, PictureSize in, float* y,
+           std::int64_t y_pixel) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
 // Packs and runs in one call.
 void conv2d(const Conv2dParams& params, std::int64_t batch, PictureSize in, const float* x,
             const float* weight, const Epilogue& epilogue, float* out,

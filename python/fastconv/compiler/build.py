@@ -73,6 +73,9 @@ class _Builder:
         residual = rest[0] if len(rest) > 1 else None
         self._network.add_conv2d(self._packer.conv2d(node), x, residual, rest[-1])
 
+    def conv2d_max_pool2d(self, node: Node, x: _core.View, y: _core.View) -> None:
+        self._network.add_conv2d_max_pool2d(self._packer.pooled_plane(node), x, y)
+
     def linear(self, node: Node, x: _core.View, y: _core.View) -> None:
         self._network.add_linear(self._packer.linear(node), x, y)
 

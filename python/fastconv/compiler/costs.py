@@ -12,8 +12,9 @@ __all__ = ["description", "macs", "moved_bytes", "parameters"]
 
 def macs(node: Node) -> int:
     """Return the multiply-accumulates of the plain formula, whatever the algorithm."""
-    if node.op in ("conv2d", "linear"):
-        return prod((*node.output.shape, *node["weight"].shape[1:]))
+    if node.op in ("conv2d", "linear", "conv2d_max_pool2d"):
+        pooled = 4 if node.op == "conv2d_max_pool2d" else 1
+        return pooled * prod((*node.output.shape, *node["weight"].shape[1:]))
     return 0
 
 
@@ -32,7 +33,7 @@ def moved_bytes(node: Node) -> int:
 def description(node: Node) -> str:
     """Return a step in words, such as "conv 3x3/2 + residual + relu"."""
     parts = [_NAMES.get(node.op, node.op)]
-    if node.op == "conv2d":
+    if node.op in ("conv2d", "conv2d_max_pool2d"):
         kernel = node["weight"].shape[2:]
         parts[0] += " " + _window(kernel, node["stride"], node["dilation"])
         if node["groups"] > 1:
@@ -47,6 +48,8 @@ def description(node: Node) -> str:
         return _activation(node["activation"])
     if node.get("activation") is not None:
         parts.append(_activation(node["activation"]))
+    if node.op == "conv2d_max_pool2d":
+        parts.append("max pool 2x2/2")
     return " + ".join(parts)
 
 
@@ -55,6 +58,7 @@ _NAMES = {
     "affine": "scale and shift",
     "avg_pool2d": "average pool",
     "conv2d": "conv",
+    "conv2d_max_pool2d": "conv",
     "local_response_norm": "local response norm",
     "log_softmax": "log softmax",
     "max_pool2d": "max pool",

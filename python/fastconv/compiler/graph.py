@@ -46,11 +46,13 @@ class Node:
         *,
         inputs: tuple[Value, ...] | None = None,
         output: Value | None = None,
+        op: str | None = None,
         **attributes: Any,
     ) -> Node:
         """Return this node with something changed."""
         return replace(
             self,
+            op=self.op if op is None else op,
             inputs=self.inputs if inputs is None else inputs,
             output=self.output if output is None else output,
             attributes={**self.attributes, **attributes},

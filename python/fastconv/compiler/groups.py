@@ -27,6 +27,7 @@ _PICTURE_BY_PICTURE = (
     "alias",
     "avg_pool2d",
     "conv2d",
+    "conv2d_max_pool2d",
     "copy",
     "join",
     "local_response_norm",

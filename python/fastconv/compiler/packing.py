@@ -48,6 +48,7 @@ class Packer:
         self._weights = weights
         self._convolutions: dict[Weight, dict[str, _core.PackedConv2d]] = {}
         self._linears: dict[Weight, _core.PackedLinear] = {}
+        self._planes: dict[Weight, _core.PooledPlaneConv2d] = {}
         self._algorithms: dict[Node, str] = {}
 
     def conv2d(self, node: Node) -> _core.PackedConv2d:
@@ -81,6 +82,18 @@ class Packer:
     def force(self, algorithm: str) -> None:
         """Pack what has a choice for one algorithm from now on."""
         self._forced = algorithm
+
+    def pooled_plane(self, node: Node) -> _core.PooledPlaneConv2d:
+        """Return the packed weights of a convolution of one channel that pools its result."""
+        packed = self._planes.get(node["weight"])
+        if packed is None:
+            (top, bottom), (left, right) = node["padding"]
+            sides = (top, bottom, left, right)
+            packed = _core.PooledPlaneConv2d(
+                node["weight"].array(), _bias(node), sides, node["activation"]
+            )
+            self._planes[node["weight"]] = packed
+        return packed
 
     def linear(self, node: Node) -> _core.PackedLinear:
         """Return a linear layer's packed weights."""

@@ -10,6 +10,7 @@ from .clean import drop_identities, remove_dead
 from .concat import copy_input, slice_concats
 from .epilogue import fuse_activations, fuse_additions
 from .fold import fold_affine, fold_padding
+from .pooling import fuse_pooling
 from .reshape import flatten_in_memory_order, lower_reshapes
 from .siblings import merge_siblings
 
@@ -22,6 +23,7 @@ PASSES: Final[tuple[Callable[[Graph], Graph], ...]] = (
     fold_affine,
     fuse_activations,
     fuse_additions,
+    fuse_pooling,
     flatten_in_memory_order,
     lower_reshapes,
     merge_siblings,

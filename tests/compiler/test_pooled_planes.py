@@ -1,0 +1,93 @@
+"""First layers on grey pictures: convolution, activation and pooling in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import fastconv
+from compiler.networks import check, graph_of, pictures, randomise, steps
+from fastconv import models, nn
+
+
+@pytest.fixture(params=fastconv.available_isas())
+def isa(request: pytest.FixtureRequest) -> Iterator[str]:
+    before = fastconv.get_isa()
+    fastconv.set_isa(request.param)
+    yield request.param
+    fastconv.set_isa(before)
+
+
+@pytest.mark.parametrize(
+    "channels, kernel, padding, shape",
+    [
+        (6, 5, 2, (1, 28, 28)),
+        (1, 1, 0, (2, 2, 2)),
+        (7, 3, (0, 2), (3, 9, 37)),  # an odd line and an odd column are left out
+        (20, 5, 0, (2, 28, 28)),
+        (24, (2, 7), (1, 3), (1, 70, 67)),  # several bands
+        (11, (5, 3), 4, (2, 5, 130)),  # as much padding as picture
+    ],
+)
+def test_agrees_with_its_layers(isa, channels, kernel, padding, shape):
+    batch, height, width = shape
+    net = nn.Sequential(nn.Conv2d(1, channels, kernel, padding=padding), nn.ReLU(), nn.MaxPool2d(2))
+    assert steps(net, (batch, 1, height, width)) == {"conv2d_max_pool2d": 1}
+    check(net, (batch, 1, height, width))
+
+
+@pytest.mark.parametrize("activation", [None, nn.ReLU6(), nn.LeakyReLU(0.2)])
+def test_activations_that_never_fall(activation):
+    parts = [nn.Conv2d(1, 8, 3), *([activation] if activation else []), nn.MaxPool2d(2)]
+    net = nn.Sequential(*parts)
+    assert steps(net, (2, 1, 12, 14)) == {"conv2d_max_pool2d": 1}
+    check(net, (2, 1, 12, 14))
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [nn.Conv2d(1, 8, 3), nn.LeakyReLU(-0.2), nn.MaxPool2d(2)],
+        [nn.Conv2d(1, 8, 3), nn.ReLU(), nn.MaxPool2d(3, 2)],
+        [nn.Conv2d(1, 8, 3), nn.ReLU(), nn.MaxPool2d(2, padding=1)],
+        [nn.Conv2d(1, 8, 3), nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True)],  # of 11 lines
+        [nn.Conv2d(1, 8, 3, stride=2), nn.ReLU(), nn.MaxPool2d(2)],
+        [nn.Conv2d(2, 8, 3), nn.ReLU(), nn.MaxPool2d(2)],
+        [nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2)],
+    ],
+)
+def test_others_are_left_alone(parts):
+    net = nn.Sequential(*parts)
+    shape = (1, net[0].in_channels, 13, 14)
+    assert "conv2d_max_pool2d" not in steps(net, shape)
+    check(net, shape)
+
+
+def test_nan_reaches_its_maxima():
+    net = randomise(nn.Sequential(nn.Conv2d(1, 3, 3), nn.MaxPool2d(2)))
+    x = pictures(1, 1, 10, 10)
+    x[0, 0, 4, 5] = np.nan
+    y = fastconv.compile(net, x.shape)(x)
+    np.testing.assert_array_equal(np.isnan(y), np.isnan(net(x).numpy()))
+    assert np.isnan(y).sum() == 3 * 4
+
+
+def test_the_same_bits_at_any_number_of_threads():
+    net = randomise(models.lenet5())
+    x = pictures(67, 1, 28, 28)
+    expected = fastconv.compile(net, x.shape, threads=1)(x)
+    for threads in (2, 3):
+        np.testing.assert_array_equal(fastconv.compile(net, x.shape, threads=threads)(x), expected)
+
+
+def test_lenets_first_layer_is_one_step_in_its_table():
+    net = models.lenet5()
+    assert [node.op for node in graph_of(net, (1, 1, 28, 28)).nodes][:2] == [
+        "conv2d_max_pool2d",
+        "conv2d",
+    ]
+    first = repr(fastconv.compile(net, (1, 1, 28, 28))).splitlines()[4]
+    assert "conv 5x5 + relu + max pool 2x2/2" in first
+    assert "117,600" in first  # multiply-adds
