@@ -1,0 +1,212 @@
+"""PyTorch's .pt and .pth files: zip archives (since 1.6), the older stream, and the first tars.
+
+Layout: torch/serialization.py of https://github.com/pytorch/pytorch.
+"""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...data.pickles import text
+from ..archive import Archive, FormatError
+from ..mapped import Mapped
+from ..pickles import unpickle
+from ..torch_tensors import NAMES, Storage, Tensor, storage_of
+
+__all__ = ["FORMATS", "read", "recognises"]
+
+FORMATS = ("pytorch",)
+
+# Pickled integers: 0x1950a86a20f9469cfc6c, and the version of the stream.
+_MAGIC = 0x1950A86A20F9469CFC6C
+_LEGACY = b"\x80\x02\x8a\x0a" + _MAGIC.to_bytes(10, "little") + b"."
+_VERSION = 1001
+_TAR = b"ustar"
+_HINT = (
+    "; where this is a whole pickled network, or another object of Python's, load it with PyTorch "
+    "and save its state_dict() instead"
+)
+# Where training scripts keep the weights, in the order of preference.
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
+# What wrapped networks put before every name: DataParallel, torch.compile, Lightning.
+_PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
+
+
+def recognises(path: Path, head: bytes) -> bool:
+    if head.startswith(b"PK\x03\x04"):
+        (length,) = struct.unpack_from("<H", head.ljust(30), 26)
+        return head[30 : 30 + length].endswith(b"/data.pkl") or _has_data(path)
+    return head.startswith(_LEGACY) or (head[257:262] == _TAR and _is_tar(path))
+
+
+def read(path: Path, weights: Path | None = None) -> Archive:
+    file = Mapped(path)
+    if file.content[:4] == b"PK\x03\x04":
+        root = _read_zip(file)
+    elif file.content[257:262] == _TAR:
+        root = _read_tar(file)
+    else:
+        root = _read_legacy(file)
+    state = _state_dict(path, root)
+    tensors = {name: tensor.array(name) for name, tensor in state.items()}
+    return Archive("pytorch", path, tensors, metadata={"framework": "pytorch"})
+
+
+def _has_data(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/data.pkl") for name in archive.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return False
+
+
+def _read_zip(file: Mapped) -> Any:
+    entries = _entries(file)
+    roots = [name for name in entries if name.endswith("/data.pkl") or name == "data.pkl"]
+    if len(roots) != 1:
+        raise FormatError(
+            f"zoo.load: the archive must hold one data.pkl (file={file.path}, found={len(roots)})"
+        )
+    prefix = roots[0][: -len("data.pkl")]
+    if f"{prefix}constants.pkl" in entries:
+        raise FormatError(
+            "zoo.load: TorchScript programs are not read: save the network's state_dict() instead "
+            f"(file={file.path})"
+        )
+
+    def content(name: str) -> bytes:
+        start, size = entries[prefix + name]
+        return file.content[start : start + size]
+
+    order = "<"
+    if f"{prefix}byteorder" in entries:
+        found = content("byteorder")
+        if found not in (b"little", b"big"):
+            raise FormatError(
+                f"zoo.load: byteorder must be little or big (file={file.path}, "
+                f"byteorder={found[:20]!r})"
+            )
+        order = "<" if found == b"little" else ">"
+    storages: dict[tuple[str, str], Storage] = {}
+
+    def persistent(identity: Any) -> Storage:
+        key, storage = storage_of(file, identity)
+        if (key, storage.kind) not in storages:
+            if f"{prefix}data/{key}" not in entries:
+                raise FormatError(
+                    "zoo.load: the archive must hold every storage "
+                    f"(file={file.path}, missing=data/{key:.100})"
+                )
+            start, size = entries[f"{prefix}data/{key}"]
+            storage.fill(start, order, size)
+            storages[key, storage.kind] = storage
+        return storages[key, storage.kind]
+
+    root, _ = unpickle(file.path, content("data.pkl"), 0, NAMES, persistent, _HINT)
+    return root
+
+
+def _entries(file: Mapped) -> dict[str, tuple[int, int]]:
+    """Return where the entries of a zip archive lie: (start, size) by name."""
+    found: dict[str, tuple[int, int]] = {}
+    try:
+        with zipfile.ZipFile(file.path) as archive:
+            infos = archive.infolist()
+        for info in infos:
+            at = info.header_offset
+            head = file.content[at : at + 30]
+            signature, name, extra = struct.unpack("<4s22x2H", head)
+            start = at + 30 + name + extra
+            if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
+                raise ValueError(f"{info.filename[:100]!r} is compressed or encrypted")
+            if signature != b"PK\x03\x04" or start + info.file_size > len(file):
+                raise ValueError(f"{info.filename[:100]!r} lies outside of the file")
+            if info.filename in found:
+                raise ValueError(f"{info.filename[:100]!r} is there twice")
+            found[info.filename] = (start, info.file_size)
+    # What zipfile raises for damaged directories.
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError, struct.error) as e:
+        raise FormatError(
+            f"zoo.load: the file must be a whole, uncompressed zip archive "
+            f"(file={file.path}, reason={e})"
+        ) from e
+    return found
+
+
+def _read_legacy(file: Mapped) -> Any:
+    path, content = file.path, file.content
+    magic, at = unpickle(path, content)
+    version, at = unpickle(path, content, at)
+    _, at = unpickle(path, content, at)  # the sizes of C's integers where it was written
+    if magic != _MAGIC or version != _VERSION:
+        raise FormatError(
+            f"zoo.load: the stream's version must be {_VERSION} (file={path}, version={version!r:.50})"
+        )
+    storages: dict[str, Storage] = {}
+
+    def persistent(identity: Any) -> Storage:
+        key, storage = storage_of(file, identity)
+        known = storages.setdefault(key, storage)
+        if (known.kind, known.count) != (storage.kind, storage.count):
+            raise FormatError(
+                "zoo.load: a storage must have one type and size "
+                f"(file={path}, storage={key:.100}, kinds={known.kind}, {storage.kind})"
+            )
+        return known.part(identity[5]) if len(identity) > 5 and identity[5] else known
+
+    root, at = unpickle(path, content, at, NAMES, persistent, _HINT)
+    keys, at = unpickle(path, content, at)
+    if type(keys) is not list or {*map(text, keys)} != storages.keys():
+        raise FormatError(f"zoo.load: the stream must hold every storage (file={path})")
+    for key in map(text, keys):
+        at = storages[key].fill_counted(at)
+    return root
+
+
+def _is_tar(path: Path) -> bool:
+    return False
+
+
+def _read_tar(file: Mapped) -> Any:
+    raise NotImplementedError
+
+
+def _state_dict(path: Path, root: Any) -> dict[str, Tensor]:
+    """Return the weights in whatever a training script saved."""
+    for _ in range(3):
+        inner = [root[key] for key in _WRAPPERS if _has_tensors(root, key)]
+        if not inner:
+            break
+        root = inner[0]
+    state = {}
+    if type(root) is dict:
+        state = {
+            key: value
+            for key, value in root.items()
+            if type(key) is str and isinstance(value, Tensor)
+        }
+    if not state:
+        raise FormatError(
+            "zoo.load: the file must hold a state dict, alone or under a name such as "
+            f"{', '.join(_WRAPPERS[:3])} (file={path}, found={type(root).__name__})"
+        )
+    while prefix := next((p for p in _PREFIXES if all(k.startswith(p) for k in state)), ""):
+        state = {key[len(prefix) :]: value for key, value in state.items()}
+    return state
+
+
+def _has_tensors(root: Any, key: str) -> bool:
+    inner = root.get(key) if type(root) is dict else None
+    return type(inner) is dict and (
+        any(isinstance(value, Tensor) for value in inner.values())
+        or any(_has_tensors_here(inner.get(key)) for key in _WRAPPERS)
+    )
+
+
+def _has_tensors_here(inner: Any) -> bool:
+    return type(inner) is dict and any(isinstance(value, Tensor) for value in inner.values())
