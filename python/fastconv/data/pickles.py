@@ -114,9 +114,9 @@ class Machine:
             elif code in _STEPS:
                 _STEPS[code](self)
             else:
-                known = pickletools.code2op.get(code.decode("latin-1"))
-                named = repr(code) if known is None else known.name
-                raise PickleError(f"a pickle must not hold the instruction {named}")
+                known = {op.code: op.name for op in pickletools.opcodes}
+                name = known.get(code.decode("latin-1"), repr(code))
+                raise PickleError(f"a pickle must not hold the instruction {name}")
 
     def _mark(self) -> None:
         self._marks.append(len(self._stack))
@@ -226,7 +226,7 @@ def _string(source: _Source) -> bytes:
     line = source.line().strip()
     if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in b"'\"":
         raise PickleError("a string must stand between quotes")
-    decoded: bytes = codecs.escape_decode(line[1:-1])[0]  # type: ignore[attr-defined]
+    decoded: bytes = codecs.escape_decode(line[1:-1])[0]
     return decoded
 
 
@@ -347,7 +347,7 @@ class _Dtype(Shell):
         order = text(state[1])
         if order not in "<>|=" or any(part is not None for part in state[2:5]):
             raise PickleError("arrays must be of numbers (dtype=a structure)")
-        self.value = self.value.newbyteorder(order)  # type: ignore[arg-type]
+        self.value = self.value.newbyteorder(order)
 
 
 class _Array(Shell):

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..nn import Module
 from .archive import Archive, FormatError
+from .assembly import assemble
 from .labels import labels
 from .readers import reader_of
 from .scheme import Scheme
@@ -87,11 +88,7 @@ def scheme_of(archive: Archive, architecture: str | None = None) -> Scheme:
 
 
 def _of_scheme(archive: Archive, scheme: Scheme, options: dict[str, Any]) -> Module:
-    from .. import models
-
     state = scheme.state_dict(archive)
     num_classes = len(state[f"{scheme.head}.weight"])
     options = {"num_classes": num_classes, **scheme.options, **options}
-    net = models.get(scheme.architecture, **options)
-    net.load_state_dict(state)
-    return net
+    return assemble(scheme.architecture, options, state)

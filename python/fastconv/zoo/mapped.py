@@ -37,7 +37,7 @@ class Mapped:
     def array(self, name: str, dtype: Any, start: int, count: int) -> NDArray[Any]:
         """Return `count` elements from byte `start` on; FormatError if the file ends before.
 
-        The array is not aligned where the file is not.
+        Where they are not aligned they are read into memory of their own.
         """
         dtype = np.dtype(dtype)
         end = start + count * dtype.itemsize
@@ -46,6 +46,9 @@ class Mapped:
                 f"zoo.load: the file must be whole (file={self.path}, tensor={name!r:.100}, "
                 f"start={start}, end={end}, bytes={len(self)})"
             )
+        if start % dtype.itemsize:
+            read: NDArray[Any] = np.fromfile(self.path, dtype, count, offset=start)
+            return read
         return self._bytes[start:end].view(dtype)
 
 

@@ -25,7 +25,11 @@ _NAMES: dict[str, Any] = {
     "collections Counter": Call(make_dict),
     "argparse Namespace": Call(_forgotten),
     "pathlib PosixPath": Call(_forgotten),
-    **{f"{module} {kind}": None for module in ("builtins", "__builtin__") for kind in ("dict", "list", "int", "float")},
+    **{
+        f"{module} {kind}": None
+        for module in ("builtins", "__builtin__")
+        for kind in ("dict", "list", "int", "float")
+    },
     **{f"{module} set": Call(_forgotten) for module in ("builtins", "__builtin__")},
 }
 

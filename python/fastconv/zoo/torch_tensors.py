@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -47,74 +48,96 @@ _DTYPES = {
     "complex128": "c16",
     "complex64": "c8",
 }
+_HUGE = 1 << 48  # elements that no memory holds
 _AXES = 32  # more than NumPy's arrays of old versions cannot have
 
 
 class Storage:
     """A row of numbers that tensors are views of; its place in the file may be known later."""
 
-    def __init__(self, file: Mapped, key: str, kind: str, count: int) -> None:
+    def __init__(
+        self, file: Mapped, key: str, kind: str, count: int, within: Storage | None = None
+    ) -> None:
         self.file = file
         self.key = key
         self.kind = kind
         self.count = count
-        self._raw: NDArray[Any] | None = None
-        self._whole: tuple[Storage, int] | None = None
+        self._within = within  # what it is a part of, or other numbers of the same bytes
+        self._offset = 0  # in elements of that
+        self._order = "<"
+        self._array: NDArray[Any] | None = None
+        self._typed: dict[str, Storage] = {}
 
     @property
     def itemsize(self) -> int:
-        return 2 if self.kind == _BFLOAT16 else np.dtype(self.kind).itemsize
+        return _dtype(self.kind, "<").itemsize
 
     def fill(self, start: int, order: str, size: int) -> None:
         """Say where in the file it lies, in what byte order, and how many bytes are there."""
         if size != self.count * self.itemsize:
             raise FormatError(
-                f"zoo.load: a storage must have the size that the pickle says (file="
-                f"{self.file.path}, storage={self.key:.100}, bytes={size}, "
+                "zoo.load: a storage must have the size that the pickle says "
+                f"(file={self.file.path}, storage={self.key:.100}, bytes={size}, "
                 f"elements={self.count}, itemsize={self.itemsize})"
             )
-        dtype = np.dtype("u2" if self.kind == _BFLOAT16 else self.kind).newbyteorder(order)  # type: ignore[arg-type]
-        self._raw = self.file.array(self.key, dtype, start, self.count)
+        self._order = order
+        self._array = _as_numbers(
+            self.file.array(self.key, _dtype(self.kind, order), start, self.count), self.kind
+        )
 
     def fill_counted(self, start: int) -> int:
         """Say that it lies there after its number of elements; return where it ends."""
         (count,) = self.file.array(self.key, "<i8", start, 1).tolist()
-        end = start + 8 + self.count * self.itemsize
         self.fill(start + 8, "<", count * self.itemsize)
-        return end
+        return start + 8 + count * self.itemsize
 
     def part(self, view: Any) -> Storage:
         """Return the storage (key, offset, count) that is a part of this one."""
         _, offset, count = view
         if not (_is_size(offset) and _is_size(count) and offset + count <= self.count):
             raise PickleError(
-                f"a storage must lie inside of the one that it is a part of (storage={self.key:.100})"
+                f"a storage must lie inside the one that it is a part of (storage={self.key:.100})"
             )
-        part = Storage(self.file, self.key, self.kind, count)
-        part._whole = self, offset
+        part = Storage(self.file, self.key, self.kind, count, self)
+        part._offset = offset
         return part
-
-    def elements(self) -> NDArray[Any]:
-        if self._whole is not None:
-            whole, offset = self._whole
-            return whole.elements()[offset : offset + self.count]
-        if self._raw is None:
-            raise FormatError(
-                f"zoo.load: the file must hold every storage (file={self.file.path}, "
-                f"missing={self.key:.100})"
-            )
-        if self.kind == _BFLOAT16 and self._raw.dtype.itemsize == 2:
-            self._raw = bfloat16_to_float32(self._raw)
-        return self._raw
 
     def as_type(self, kind: str) -> Storage:
         """Return an untyped storage, of bytes, as one of numbers."""
-        typed = Storage(self.file, self.key, kind, 0)
-        typed.count, rest = divmod(self.count * self.itemsize, typed.itemsize)
-        if rest or self._raw is None:
-            raise PickleError(f"a storage must consist of whole numbers (storage={self.key:.100})")
-        typed._raw = self._raw.view("u2" if kind == _BFLOAT16 else kind)
-        return typed
+        if kind not in self._typed:
+            typed = Storage(self.file, self.key, kind, 0, self)
+            typed.count, rest = divmod(self.count * self.itemsize, typed.itemsize)
+            if rest or self.kind != "u1":
+                raise PickleError(
+                    "an untyped storage must consist of whole numbers "
+                    f"(storage={self.key:.100}, bytes={self.count}, itemsize={typed.itemsize})"
+                )
+            self._typed[kind] = typed
+        return self._typed[kind]
+
+    def elements(self) -> NDArray[Any]:
+        """Return the numbers: a view of the file, but for bfloat16, which becomes float32."""
+        if self._array is None and self._within is not None:
+            outer = self._within.elements()
+            self._order = self._within._order
+            if self.kind == self._within.kind:
+                self._array = outer[self._offset : self._offset + self.count]
+            else:
+                self._array = _as_numbers(outer.view(_dtype(self.kind, self._order)), self.kind)
+        if self._array is None:
+            raise FormatError(
+                "zoo.load: the file must hold every storage "
+                f"(file={self.file.path}, missing={self.key:.100})"
+            )
+        return self._array
+
+
+def _dtype(kind: str, order: str) -> np.dtype[Any]:
+    return np.dtype(order + ("u2" if kind == _BFLOAT16 else kind))
+
+
+def _as_numbers(raw: NDArray[Any], kind: str) -> NDArray[Any]:
+    return bfloat16_to_float32(raw) if kind == _BFLOAT16 else raw
 
 
 class Tensor(Shell):
@@ -127,10 +150,10 @@ class Tensor(Shell):
             raise PickleError("a tensor must have tuples of sizes and strides")
         if len(size) != len(stride) or not all(map(_is_size, (offset, *size, *stride))):
             raise PickleError("the sizes and strides of a tensor must be integers from 0 on")
-        count = last = 1
-        for one, step in zip(size, stride, strict=True):
-            count *= one
-            last += (one - 1) * step
+        count = math.prod(size)
+        if count == 0 and math.prod(max(one, 1) for one in size) >= _HUGE:
+            raise PickleError(f"a tensor must have sizes that can be (size={size})")
+        last = 1 + sum((one - 1) * step for one, step in zip(size, stride, strict=True))
         # Also that no tensor is larger than its storage: what is written out stays small.
         if count and not (offset + last <= storage.count and count <= storage.count):
             raise PickleError(
@@ -160,7 +183,7 @@ def storage_of(file: Mapped, identity: Any) -> tuple[str, Storage]:
 
 
 def _is_size(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 1 << 48
+    return type(value) is int and 0 <= value < _HUGE
 
 
 def _rebuild(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor:

@@ -10,8 +10,6 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ...data.pickles import text
 from ..archive import Archive, FormatError
 from ..mapped import Mapped
@@ -129,6 +127,8 @@ def _entries(file: Mapped) -> dict[str, tuple[int, int]]:
             if info.filename in found:
                 raise ValueError(f"{info.filename[:100]!r} is there twice")
             found[info.filename] = (start, info.file_size)
+        if sum(size for _, size in found.values()) > len(file):
+            raise ValueError("entries overlap")
     # What zipfile raises for damaged directories.
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError, struct.error) as e:
         raise FormatError(
