@@ -12,7 +12,7 @@ from ..data.pickles import Call, PickleError, Shell, text
 from .archive import FormatError
 from .mapped import Mapped, bfloat16_to_float32
 
-__all__ = ["NAMES", "Storage", "Tensor", "storage_of"]
+__all__ = ["AXES", "NAMES", "Storage", "Tensor", "storage_of"]
 
 _BFLOAT16 = "bfloat16"
 # NumPy's types by the names of PyTorch's storages, and of its dtypes.
@@ -49,7 +49,7 @@ _DTYPES = {
     "complex64": "c8",
 }
 _HUGE = 1 << 48  # elements that no memory holds
-_AXES = 32  # more than NumPy's arrays of old versions cannot have
+AXES = 32  # more than NumPy's arrays of old versions cannot have
 
 
 class Storage:
@@ -70,7 +70,7 @@ class Storage:
 
     @property
     def itemsize(self) -> int:
-        return _dtype(self.kind, "<").itemsize
+        return int(_dtype(self.kind, "<").itemsize)
 
     def fill(self, start: int, order: str, size: int) -> None:
         """Say where in the file it lies, in what byte order, and how many bytes are there."""
@@ -146,7 +146,7 @@ class Tensor(Shell):
     def __init__(self, storage: Any, offset: Any, size: Any, stride: Any) -> None:
         if not isinstance(storage, Storage):
             raise PickleError(f"a tensor must have a storage (type={type(storage).__name__})")
-        if not all(type(one) is tuple and len(one) <= _AXES for one in (size, stride)):
+        if not all(type(one) is tuple and len(one) <= AXES for one in (size, stride)):
             raise PickleError("a tensor must have tuples of sizes and strides")
         if len(size) != len(stride) or not all(map(_is_size, (offset, *size, *stride))):
             raise PickleError("the sizes and strides of a tensor must be integers from 0 on")
@@ -224,5 +224,8 @@ NAMES: dict[str, Any] = {
     **{f"torch {name}": kind for name, kind in _DTYPES.items()},
     **{f"torch {name}": kind for name, kind in _STORAGES.items()},
     **{f"torch.cuda {name}": kind for name, kind in _STORAGES.items()},
+    # The first files say of what class tensors are.
+    **{f"torch {name.replace('Storage', 'Tensor')}": None for name in _STORAGES},
+    **{f"torch.cuda {name.replace('Storage', 'Tensor')}": None for name in _STORAGES},
     "torch.storage UntypedStorage": "u1",
 }

@@ -14,6 +14,7 @@ from ...data.pickles import text
 from ..archive import Archive, FormatError
 from ..mapped import Mapped
 from ..pickles import unpickle
+from ..torch_tar import is_tar, read_tar
 from ..torch_tensors import NAMES, Storage, Tensor, storage_of
 
 __all__ = ["FORMATS", "read", "recognises"]
@@ -24,7 +25,6 @@ FORMATS = ("pytorch",)
 _MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY = b"\x80\x02\x8a\x0a" + _MAGIC.to_bytes(10, "little") + b"."
 _VERSION = 1001
-_TAR = b"ustar"
 _HINT = (
     "; where this is a whole pickled network, or another object of Python's, load it with PyTorch "
     "and save its state_dict() instead"
@@ -39,15 +39,15 @@ def recognises(path: Path, head: bytes) -> bool:
     if head.startswith(b"PK\x03\x04"):
         (length,) = struct.unpack_from("<H", head.ljust(30), 26)
         return head[30 : 30 + length].endswith(b"/data.pkl") or _has_data(path)
-    return head.startswith(_LEGACY) or (head[257:262] == _TAR and _is_tar(path))
+    return head.startswith(_LEGACY) or is_tar(head)
 
 
 def read(path: Path, weights: Path | None = None) -> Archive:
     file = Mapped(path)
     if file.content[:4] == b"PK\x03\x04":
         root = _read_zip(file)
-    elif file.content[257:262] == _TAR:
-        root = _read_tar(file)
+    elif is_tar(file.content[:512]):
+        root = read_tar(file, _HINT)
     else:
         root = _read_legacy(file)
     state = _state_dict(path, root)
@@ -103,7 +103,7 @@ def _read_zip(file: Mapped) -> Any:
             start, size = entries[f"{prefix}data/{key}"]
             storage.fill(start, order, size)
             storages[key, storage.kind] = storage
-        return storages[key, storage.kind]
+        return _agreed(file, storages[key, storage.kind], storage)
 
     root, _ = unpickle(file.path, content("data.pkl"), 0, NAMES, persistent, _HINT)
     return root
@@ -145,18 +145,14 @@ def _read_legacy(file: Mapped) -> Any:
     _, at = unpickle(path, content, at)  # the sizes of C's integers where it was written
     if magic != _MAGIC or version != _VERSION:
         raise FormatError(
-            f"zoo.load: the stream's version must be {_VERSION} (file={path}, version={version!r:.50})"
+            f"zoo.load: the stream's version must be {_VERSION} (file={path}, "
+            f"version={version!r:.50})"
         )
     storages: dict[str, Storage] = {}
 
     def persistent(identity: Any) -> Storage:
         key, storage = storage_of(file, identity)
-        known = storages.setdefault(key, storage)
-        if (known.kind, known.count) != (storage.kind, storage.count):
-            raise FormatError(
-                "zoo.load: a storage must have one type and size "
-                f"(file={path}, storage={key:.100}, kinds={known.kind}, {storage.kind})"
-            )
+        known = _agreed(file, storages.setdefault(key, storage), storage)
         return known.part(identity[5]) if len(identity) > 5 and identity[5] else known
 
     root, at = unpickle(path, content, at, NAMES, persistent, _HINT)
@@ -168,45 +164,42 @@ def _read_legacy(file: Mapped) -> Any:
     return root
 
 
-def _is_tar(path: Path) -> bool:
-    return False
-
-
-def _read_tar(file: Mapped) -> Any:
-    raise NotImplementedError
+def _agreed(file: Mapped, known: Storage, storage: Storage) -> Storage:
+    if (known.kind, known.count) != (storage.kind, storage.count):
+        raise FormatError(
+            f"zoo.load: a storage must have one type and size (file={file.path}, "
+            f"storage={storage.key:.100}, kinds={known.kind}, {storage.kind}, "
+            f"sizes={known.count}, {storage.count})"
+        )
+    return known
 
 
 def _state_dict(path: Path, root: Any) -> dict[str, Tensor]:
     """Return the weights in whatever a training script saved."""
-    for _ in range(3):
-        inner = [root[key] for key in _WRAPPERS if _has_tensors(root, key)]
-        if not inner:
-            break
-        root = inner[0]
-    state = {}
-    if type(root) is dict:
-        state = {
-            key: value
-            for key, value in root.items()
-            if type(key) is str and isinstance(value, Tensor)
-        }
-    if not state:
+    for _ in range(2):
+        inner = (root.get(key) for key in _WRAPPERS) if type(root) is dict else ()
+        root = next((one for one in inner if _holds_weights(one)), root)
+    if not _has_tensors(root):
         raise FormatError(
             "zoo.load: the file must hold a state dict, alone or under a name such as "
             f"{', '.join(_WRAPPERS[:3])} (file={path}, found={type(root).__name__})"
         )
+    state = {
+        key: value for key, value in root.items() if type(key) is str and isinstance(value, Tensor)
+    }
     while prefix := next((p for p in _PREFIXES if all(k.startswith(p) for k in state)), ""):
         state = {key[len(prefix) :]: value for key, value in state.items()}
     return state
 
 
-def _has_tensors(root: Any, key: str) -> bool:
-    inner = root.get(key) if type(root) is dict else None
-    return type(inner) is dict and (
-        any(isinstance(value, Tensor) for value in inner.values())
-        or any(_has_tensors_here(inner.get(key)) for key in _WRAPPERS)
+def _has_tensors(one: Any) -> bool:
+    return type(one) is dict and any(
+        type(key) is str and isinstance(value, Tensor) for key, value in one.items()
     )
 
 
-def _has_tensors_here(inner: Any) -> bool:
-    return type(inner) is dict and any(isinstance(value, Tensor) for value in inner.values())
+def _holds_weights(one: Any) -> bool:
+    """Whether it is a state dict, or wraps one."""
+    return _has_tensors(one) or (
+        type(one) is dict and any(_has_tensors(one.get(key)) for key in _WRAPPERS)
+    )

@@ -40,11 +40,13 @@ def _same(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _transposed(array: NDArray[Any]) -> NDArray[Any]:
-    return array.transpose()
+    transposed: NDArray[Any] = array.transpose()
+    return transposed
 
 
 def _turned(array: NDArray[Any]) -> NDArray[Any]:
-    return np.flip(array, (2, 3))
+    turned: NDArray[Any] = np.flip(array, (2, 3))
+    return turned
 
 
 @cache
