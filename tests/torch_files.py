@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from pickle_assembly import Call, Name, Persistent, pickle_of
 
 MAGIC = 0x1950A86A20F9469CFC6C

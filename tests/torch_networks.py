@@ -1,4 +1,4 @@
-"""torchvision's and Caffe's networks in PyTorch, from torchvision's sources and Caffe's model files."""
+"""Networks rebuilt in PyTorch, from torchvision's sources and Caffe's model files."""
 
 from __future__ import annotations
 

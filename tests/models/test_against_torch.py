@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fastconv import models, nn, no_grad, use_backend
 from torch_networks import Basic, Bottle, GoogLeNet, ResNet, alexnet, vgg, vgg_features
 from torch_networks import randomized as drawn
-
-from fastconv import models, nn, no_grad, use_backend
 
 torch = pytest.importorskip("torch")
 T = torch.nn

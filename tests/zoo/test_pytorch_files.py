@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from fastconv import zoo
+from fastconv.zoo import FormatError
 from pickle_assembly import Call, Name, Persistent, pickle_of
 from torch_files import (
     KINDS,
@@ -23,9 +26,6 @@ from torch_files import (
     write_legacy,
     write_zip,
 )
-
-from fastconv import zoo
-from fastconv.zoo import FormatError
 
 RNG = np.random.default_rng(0)
 ARRAYS: dict[str, np.ndarray] = {
@@ -76,6 +76,26 @@ def test_legacy_views_of_storages(tmp_path: Path) -> None:
     check(zoo.read(path).tensors, {"a": whole[5:7], "b": whole})
     root["a"] = tensor(storage("7", "FloatStorage", 10, ("8", 8, 3)), 0, (1,), (1,))
     refused(write_legacy(tmp_path / "b.pth", root, {"7": (10, whole.tobytes())}), "lie inside")
+
+
+def test_a_stream_of_python_2(tmp_path: Path) -> None:
+    of = Persistent((b"storage", Name("torch.cuda", "FloatStorage"), b"0", b"cuda:0", 6, None))
+    old = Call(Name("torch._utils", "_rebuild_tensor"), (of, 0, (2, 3), (3, 1)))
+    pairs = Call(Name("collections", "OrderedDict"), ([[b"a", old]],), {b"_metadata": {}})
+    path = write_legacy(tmp_path / "a.pth", pairs, {"0": (6, ARRAYS["float32"].tobytes())})
+    check(zoo.read(path).tensors, {"a": ARRAYS["float32"]})
+
+
+def test_zip64(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.pth", "w") as archive:
+        arrays = {"a": ARRAYS["float32"]}
+        for name, content in (
+            ("archive/data.pkl", pickle_of(tensors(arrays))),
+            ("archive/data/0", arrays["a"].tobytes()),
+        ):
+            with archive.open(name, "w", force_zip64=True) as entry:
+                entry.write(content)
+    check(zoo.read(tmp_path / "a.pth").tensors, arrays)
 
 
 def test_tar(tmp_path: Path) -> None:
@@ -294,7 +314,9 @@ def test_damaged_archives(tmp_path: Path) -> None:
     path = tmp_path / "a.pth"
     refused(write_zip(path, root, stored, compression=zipfile.ZIP_DEFLATED), "is compressed")
     refused(write_zip(path, root, stored, "middle"), "byteorder must be little or big")
-    refused(write_zip(path, root, stored, **{"constants.pkl": b""}), "TorchScript")
+    refused(
+        write_zip(path, root, stored, **{"constants.pkl": b"", "code/a.py": b""}), "TorchScript"
+    )
     refused(write_zip(path, root, stored, **{"b/data.pkl": b""}), "must hold one data.pkl")
     whole = write_zip(path, root, stored).read_bytes()
     for length in range(50, len(whole), 7):

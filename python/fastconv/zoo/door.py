@@ -57,7 +57,7 @@ def read(path: _Path, weights: _Path | None = None) -> Archive:
 
 def instantiate(archive: Archive, architecture: str | None, options: dict[str, Any]) -> Module:
     """Return the network of an archive; see `load`."""
-    if archive.build is not None and architecture is None:
+    if archive.build is not None and architecture in (None, archive.metadata.get("architecture")):
         if options:
             raise ValueError(
                 "zoo.load: options are for networks of this library, and this file describes its "

@@ -87,7 +87,7 @@ class Storage:
 
     def fill_counted(self, start: int) -> int:
         """Say that it lies there after its number of elements; return where it ends."""
-        (count,) = self.file.array(self.key, "<i8", start, 1).tolist()
+        count = int(self.file.array(self.key, "<i8", start, 1)[0])
         self.fill(start + 8, "<", count * self.itemsize)
         return start + 8 + count * self.itemsize
 

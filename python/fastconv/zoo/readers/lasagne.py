@@ -23,14 +23,14 @@ __all__ = ["FORMATS", "read", "recognises"]
 FORMATS = ("lasagne",)
 
 _PROTOCOLS = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
-_OLD = (b"(dp", b"(lp", b"(d", b"(l")  # dicts and lists of protocols 0 and 1
+_OLD = (b"(dp", b"(lp", b"}q", b"]q")  # dicts and lists of protocols 0 and 1
 _PARAMETERS = ("param values", "values")
 _MEANS = ("mean value", "mean image", "mean_image")
 _CLASSES = ("synset words", "synset_words")
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    return head.startswith((*_PROTOCOLS, *_OLD, b"}q", b"]q"))
+    return head.startswith((*_PROTOCOLS, *_OLD))
 
 
 def read(path: Path, weights: Path | None = None) -> Archive:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import zipfile
 from pathlib import Path
 
 from ...train.pretrained import read_npz
@@ -18,15 +17,7 @@ def recognises(path: Path, head: bytes) -> bool:
     if not head.startswith(b"PK\x03\x04"):
         return False
     (length,) = struct.unpack_from("<H", head.ljust(30), 26)
-    return head[30 : 30 + length].endswith(b".npy") and not _is_keras(path)
-
-
-def _is_keras(path: Path) -> bool:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return "config.json" in archive.namelist()
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
-        return False
+    return head[30 : 30 + length].endswith(b".npy")
 
 
 def read(path: Path, weights: Path | None = None) -> Archive:

@@ -21,6 +21,7 @@ __all__ = ["FORMATS", "read", "recognises"]
 
 FORMATS = ("pytorch",)
 
+_ZIP = b"PK\x03\x04"
 # Pickled integers: 0x1950a86a20f9469cfc6c, and the version of the stream.
 _MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY = b"\x80\x02\x8a\x0a" + _MAGIC.to_bytes(10, "little") + b"."
@@ -36,7 +37,7 @@ _PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    if head.startswith(b"PK\x03\x04"):
+    if head.startswith(_ZIP):
         (length,) = struct.unpack_from("<H", head.ljust(30), 26)
         return head[30 : 30 + length].endswith(b"/data.pkl") or _has_data(path)
     return head.startswith(_LEGACY) or is_tar(head)
@@ -44,7 +45,7 @@ def recognises(path: Path, head: bytes) -> bool:
 
 def read(path: Path, weights: Path | None = None) -> Archive:
     file = Mapped(path)
-    if file.content[:4] == b"PK\x03\x04":
+    if file.content[:4] == _ZIP:
         root = _read_zip(file)
     elif is_tar(file.content[:512]):
         root = read_tar(file, _HINT)
@@ -71,11 +72,6 @@ def _read_zip(file: Mapped) -> Any:
             f"zoo.load: the archive must hold one data.pkl (file={file.path}, found={len(roots)})"
         )
     prefix = roots[0][: -len("data.pkl")]
-    if f"{prefix}constants.pkl" in entries:
-        raise FormatError(
-            "zoo.load: TorchScript programs are not read: save the network's state_dict() instead "
-            f"(file={file.path})"
-        )
 
     def content(name: str) -> bytes:
         start, size = entries[prefix + name]
@@ -111,31 +107,40 @@ def _read_zip(file: Mapped) -> Any:
 
 def _entries(file: Mapped) -> dict[str, tuple[int, int]]:
     """Return where the entries of a zip archive lie: (start, size) by name."""
-    found: dict[str, tuple[int, int]] = {}
     try:
         with zipfile.ZipFile(file.path) as archive:
             infos = archive.infolist()
-        for info in infos:
-            at = info.header_offset
-            head = file.content[at : at + 30]
-            signature, name, extra = struct.unpack("<4s22x2H", head)
-            start = at + 30 + name + extra
-            if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
-                raise ValueError(f"{info.filename[:100]!r} is compressed or encrypted")
-            if signature != b"PK\x03\x04" or start + info.file_size > len(file):
-                raise ValueError(f"{info.filename[:100]!r} lies outside of the file")
-            if info.filename in found:
-                raise ValueError(f"{info.filename[:100]!r} is there twice")
-            found[info.filename] = (start, info.file_size)
-        if sum(size for _, size in found.values()) > len(file):
-            raise ValueError("entries overlap")
     # What zipfile raises for damaged directories.
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError, struct.error) as e:
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error) as error:
+        raise _no_archive(file, error) from error
+    if any(info.filename.endswith("/constants.pkl") for info in infos):
         raise FormatError(
-            f"zoo.load: the file must be a whole, uncompressed zip archive "
-            f"(file={file.path}, reason={e})"
-        ) from e
+            "zoo.load: the file must hold weights, not a TorchScript program: save the network's "
+            f"state_dict() (file={file.path})"
+        )
+    found: dict[str, tuple[int, int]] = {}
+    for info in infos:
+        name = f"{info.filename[:100]!r}"
+        if info.filename in found:
+            raise _no_archive(file, f"{name} is there twice")
+        if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
+            raise _no_archive(file, f"{name} is compressed or encrypted")
+        head = file.content[info.header_offset : info.header_offset + 30].ljust(30)
+        signature, *lengths = struct.unpack("<4s22x2H", head)
+        start = info.header_offset + 30 + sum(lengths)
+        if signature != _ZIP or start + info.file_size > len(file):
+            raise _no_archive(file, f"{name} lies outside of the file")
+        found[info.filename] = (start, info.file_size)
+    if sum(size for _, size in found.values()) > len(file):
+        raise _no_archive(file, "entries overlap")
     return found
+
+
+def _no_archive(file: Mapped, reason: object) -> FormatError:
+    return FormatError(
+        "zoo.load: the file must be a whole, uncompressed zip archive "
+        f"(file={file.path}, reason={reason})"
+    )
 
 
 def _read_legacy(file: Mapped) -> Any:

@@ -134,8 +134,7 @@ def _entry(path: Path, name: str, found: Any) -> _Entry:
     dtype, shape, offsets = found["dtype"], found["shape"], found["data_offsets"]
     if type(dtype) is not str or dtype not in TYPES:
         _refuse(path, f"the type must be one of {', '.join(TYPES)}", tensor=name, dtype=dtype)
-    sizes = [type(one) is int and 0 <= one < 1 << 60 for part in (shape, offsets) for one in part]
-    if not all(sizes) or len(offsets) != 2 or len(shape) > _AXES:
+    if not (_are_sizes(shape) and _are_sizes(offsets) and len(offsets) == 2):
         _refuse(
             path,
             "sizes and offsets must be integers from 0 on",
@@ -155,6 +154,14 @@ def _entry(path: Path, name: str, found: Any) -> _Entry:
     return _Entry(offsets[0], offsets[1], name, dtype, tuple(shape))
 
 
+def _are_sizes(value: Any) -> bool:
+    return (
+        type(value) is list
+        and len(value) <= _AXES
+        and all(type(one) is int and 0 <= one < 1 << 60 for one in value)
+    )
+
+
 def _describe(archive: Archive, metadata: dict[str, str]) -> None:
     """Take over what `zoo.save` says of the network."""
     if metadata["fastconv.version"] != VERSION:
@@ -171,7 +178,9 @@ def _describe(archive: Archive, metadata: dict[str, str]) -> None:
             archive.classes = tuple(map(_text, json.loads(metadata["fastconv.classes"])))
         if "fastconv.architecture" in metadata:
             name, options = json.loads(metadata["fastconv.architecture"])
-            archive.build = lambda: _build(archive, _text(name), dict(options))
+            name, options = _text(name), dict(options)
+            archive.metadata["architecture"] = name
+            archive.build = lambda: _build(archive, name, options)
     except (ValueError, TypeError, RecursionError) as error:
         _refuse(archive.path, "fastconv's metadata must be whole", reason=error)
 

@@ -16,7 +16,8 @@ _FORMATS = ("npz", "fastconv", "pytorch", "safetensors")
 
 
 def _accepts(archive: Archive) -> bool:
-    return archive.format in _FORMATS
+    # What `zoo.save` wrote without an architecture has none.
+    return archive.format in _FORMATS and "fastconv.version" not in archive.metadata
 
 
 SCHEMES = (
