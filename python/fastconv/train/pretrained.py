@@ -67,7 +67,8 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
             return {name: file[name] for name in file.files}
     except (
         *(zipfile.BadZipFile, zlib.error, ValueError, EOFError, SyntaxError),
-        *(NotImplementedError, MemoryError),  # compression unknown here; sizes that cannot be
+        # Places before the file, encryption, compression unknown here, sizes that cannot be.
+        *(OSError, RuntimeError, MemoryError),
     ) as error:
         raise ValueError(
             f"read_weights: the file must be a whole .npz of arrays (file={path}, reason={error})"

@@ -54,4 +54,6 @@ class Mapped:
 
 def bfloat16_to_float32(bits: NDArray[Any]) -> NDArray[np.float32]:
     """Return numbers whose upper 16 bits of float32 are given, as uint16."""
-    return (bits.astype(np.uint32) << 16).view(np.float32)
+    shifted = bits.astype(np.uint32)
+    shifted <<= 16
+    return shifted.view(np.float32)

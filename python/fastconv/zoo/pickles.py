@@ -52,6 +52,8 @@ def unpickle(
     try:
         return Machine({**_NAMES, **(names or {})}, persistent).run(content, start)
     except PickleError as error:
+        if isinstance(error.__cause__, FormatError):  # of what `persistent` found in the file
+            raise error.__cause__ from None
         if error.refused:
             raise FormatError(
                 "zoo.load: a pickle must hold arrays and containers alone, and nothing in it is "

@@ -22,7 +22,7 @@ __all__ = ["FORMATS", "read", "recognises"]
 FORMATS = ("pytorch",)
 
 _ZIP = b"PK\x03\x04"
-# Pickled integers: 0x1950a86a20f9469cfc6c, and the version of the stream.
+# The pickled integer that begins a stream, and the stream's version.
 _MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY = b"\x80\x02\x8a\x0a" + _MAGIC.to_bytes(10, "little") + b"."
 _VERSION = 1001
@@ -66,7 +66,7 @@ def _has_data(path: Path) -> bool:
 
 def _read_zip(file: Mapped) -> Any:
     entries = _entries(file)
-    roots = [name for name in entries if name.endswith("/data.pkl") or name == "data.pkl"]
+    roots = [name for name in entries if name.endswith("/data.pkl")]
     if len(roots) != 1:
         raise FormatError(
             f"zoo.load: the archive must hold one data.pkl (file={file.path}, found={len(roots)})"
@@ -125,9 +125,9 @@ def _entries(file: Mapped) -> dict[str, tuple[int, int]]:
             raise _no_archive(file, f"{name} is there twice")
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
             raise _no_archive(file, f"{name} is compressed or encrypted")
-        head = file.content[info.header_offset : info.header_offset + 30].ljust(30)
-        signature, *lengths = struct.unpack("<4s22x2H", head)
-        start = info.header_offset + 30 + sum(lengths)
+        at = max(info.header_offset, 0)  # damaged ones may be negative
+        signature, *lengths = struct.unpack("<4s22x2H", file.content[at : at + 30].ljust(30))
+        start = at + 30 + sum(lengths)
         if signature != _ZIP or start + info.file_size > len(file):
             raise _no_archive(file, f"{name} lies outside of the file")
         found[info.filename] = (start, info.file_size)
