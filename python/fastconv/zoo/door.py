@@ -34,12 +34,14 @@ def load(
         that lies beside the first.
     options: for the network's constructor, over what its scheme says.
 
-    Weights of PyTorch's zip files and of safetensors are views of the mapped file, which they never
-    change; while the network lives, nobody else may change the file in place (replacing it is
-    fine). Formats are recognised by content. A file that describes its network builds it; one of weights
+    Formats are recognised by content. A file that describes its network builds it; one of weights
     alone must have the names of a known zoo, or this library's own. Raises FileNotFoundError;
     FormatError (a ValueError) for damaged files and those with layers that this library lacks;
     ImportError that names the extra for a package that is missing.
+
+    Weights of PyTorch's zip files and of safetensors are views of the mapped file, which they never
+    change; while the network lives, nobody else may change the file in place (replacing it is
+    fine).
     """
     archive = read(path, weights)
     net = instantiate(archive, architecture, options)
