@@ -95,3 +95,49 @@ def test_pytorch_tensors() -> None:
     net.load_state_dict(twin.state_dict())
     np.testing.assert_array_equal(net.conv.weight.data, twin.conv.weight.detach().numpy())
     net.load_state_dict(dict(twin.named_parameters()), strict=False)
+
+
+def test_assigned_arrays_become_the_modules_own() -> None:
+    net, arrays = network(), drawn()
+    result = net.load_state_dict(arrays, assign=True)
+    assert result == ([], [])
+    for name, array in net.state_dict().items():
+        assert array is arrays[name] or np.shares_memory(array, arrays[name])
+    assert net.conv.weight.requires_grad and isinstance(net.bn.running_mean, np.ndarray)
+    x = np.random.default_rng(0).standard_normal((2, 1, 5, 5)).astype(np.float32)
+    net.bn.num_batches_tracked[...] = 0
+    net(x)
+    assert arrays["bn.num_batches_tracked"] == 1
+
+
+def test_what_a_module_cannot_own_is_copied() -> None:
+    net, arrays = network(), drawn()
+    expected = {name: array.copy() for name, array in arrays.items()}
+    arrays["conv.weight"] = np.asfortranarray(arrays["conv.weight"])
+    arrays["conv.bias"].flags.writeable = False
+    arrays["bn.bias"] = arrays["bn.bias"].astype(">f4")
+    arrays["bn.running_mean"] = arrays["bn.running_mean"].astype(np.float64)
+    arrays["bn.running_var"] = arrays["bn.weight"]
+    expected["bn.running_var"] = expected["bn.weight"]
+    unaligned = np.zeros(9, np.uint8)[1:].view(np.int64)
+    arrays["bn.num_batches_tracked"] = unaligned.reshape(())
+    expected["bn.num_batches_tracked"] = np.zeros((), np.int64)
+    net.load_state_dict(arrays, assign=True)
+    state = net.state_dict()
+    for name, array in state.items():
+        np.testing.assert_array_equal(array, expected[name])
+        assert array.dtype == network().state_dict()[name].dtype
+        assert array.flags.c_contiguous and array.flags.writeable and array.flags.aligned
+    assert not np.shares_memory(state["bn.running_var"], state["bn.weight"])
+
+
+def test_a_failed_assignment_changes_nothing() -> None:
+    net, arrays = network(), drawn()
+    before = net.state_dict()
+    arrays["bn.weight"] = np.zeros(5, np.float32)
+    with pytest.raises(ValueError, match=r"mis-shaped: bn.weight"):
+        net.load_state_dict(arrays, assign=True)
+    assert all(array is before[name] for name, array in net.state_dict().items())
+    del arrays["bn.weight"]
+    assert net.load_state_dict(arrays, strict=False, assign=True).missing_keys == ["bn.weight"]
+    assert net.bn.weight.data is before["bn.weight"]

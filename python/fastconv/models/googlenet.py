@@ -219,12 +219,14 @@ class GoogLeNet(nn.Module):
         *body, dropout, fc = self.children()  # defined in the order in which they run
         return [*body, nn.Flatten(), dropout, fc]
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> nn.LoadResult:
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> nn.LoadResult:
         """Load as Module does; a network without auxiliary heads passes over theirs."""
         if self.aux1 is None:
             heads = ("aux1.", "aux2.")
             state_dict = {k: v for k, v in state_dict.items() if not k.startswith(heads)}
-        return super().load_state_dict(state_dict, strict)
+        return super().load_state_dict(state_dict, strict, assign)
 
 
 def _from_imagenet_statistics(x: Tensor) -> Tensor:

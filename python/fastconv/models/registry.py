@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from ..nn import Module
 
@@ -24,11 +26,24 @@ _entries: dict[str, _Entry] = {}
 
 
 def register(**input_shapes: InputShape) -> Callable[[_Build], _Build]:
-    """Put a constructor into the registry: its variants, the default first, and their inputs."""
+    """Put a constructor into the registry: its variants, the default first, and their inputs.
+
+    Networks remember in `architecture` the name and the options that they were built from.
+    """
 
     def enter(build: _Build) -> _Build:
-        _entries[build.__name__] = _Entry(build, input_shapes)
-        return build
+        signature = inspect.signature(build)
+
+        @functools.wraps(build)
+        def remember(*arguments: Any, **options: Any) -> Module:
+            net = build(*arguments, **options)
+            bound = signature.bind(*arguments, **options)
+            bound.apply_defaults()
+            net.architecture = build.__name__, dict(bound.arguments)
+            return net
+
+        _entries[build.__name__] = _Entry(remember, input_shapes)
+        return cast(_Build, remember)
 
     return enter
 

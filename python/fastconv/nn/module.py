@@ -66,6 +66,7 @@ class Module:
     head_names: tuple[str, ...] = ()  # of the classifiers; without any, the last Linear is it
     preset: Any = None  # how photos become its input, a fastconv.data.Preset
     classes: tuple[str, ...] | None = None  # the names of its outputs
+    architecture: tuple[str, dict[str, Any]] | None = None  # what `models.get` built it from
     _buffer_names: tuple[str, ...] = ()
     _forward_hooks: ClassVar[dict[int, Any]] = {}  # every module that has hooks sets its own
 
@@ -193,14 +194,33 @@ class Module:
                 arrays[before + name] = array
         return arrays
 
-    def load_state_dict(self, state_dict: Any, strict: bool = True) -> state.LoadResult:
+    def load_state_dict(
+        self, state_dict: Any, strict: bool = True, assign: bool = False
+    ) -> state.LoadResult:
         """Copy arrays (NumPy's or PyTorch's) into the parameters and buffers of the same names.
 
-        Nothing is copied unless all fits: raises ValueError that lists the keys that are missing
+        Nothing changes unless all fits: raises ValueError that lists the keys that are missing
         or unexpected (not if `strict` is False; they are returned) and those of another shape, and
         TypeError for integers where floats belong. A missing `num_batches_tracked` is no error.
+        With `assign` the arrays themselves become the module's, and learn; only those of another
+        type, out of C order, read-only or with shared memory are copied.
         """
-        return state.load_into(type(self).__name__, self.state_dict(), state_dict, strict)
+        targets = self.state_dict()
+        arrays, result = state.fitting(type(self).__name__, targets, state_dict, strict)
+        if assign:
+            self._assign(state.ownable(arrays, targets))
+        else:
+            for key, array in arrays.items():
+                np.copyto(targets[key], array, casting="same_kind")
+        return result
+
+    def _assign(self, arrays: dict[str, np.ndarray]) -> None:
+        for path, module in self._walk("", None):
+            before = f"{path}." if path else ""
+            for name, parameter in module._own_parameters():
+                parameter.data = arrays.get(before + name, parameter.data)
+            for name, array in module._own_buffers():
+                setattr(module, name, arrays.get(before + name, array))
 
     def train(self: _M, mode: bool = True) -> _M:
         """Set this module and all inside it to training (or inference); return the module."""

@@ -1,4 +1,4 @@
-"""Loading a state dict: everything is checked before anything is copied."""
+"""Loading a state dict: everything is checked before anything changes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["LoadResult", "load_into"]
+__all__ = ["LoadResult", "fitting", "ownable"]
 
 
 class LoadResult(NamedTuple):
@@ -17,10 +17,10 @@ class LoadResult(NamedTuple):
     unexpected_keys: list[str]
 
 
-def load_into(
+def fitting(
     owner: str, targets: dict[str, np.ndarray], source: Mapping[str, Any], strict: bool
-) -> LoadResult:
-    """Copy the arrays of `source` into those of `targets` by key; see Module.load_state_dict."""
+) -> tuple[dict[str, np.ndarray], LoadResult]:
+    """Return the arrays of `source` that belong into `targets`; see Module.load_state_dict."""
     arrays = {key: _as_array(key, value) for key, value in source.items()}
     missing = [
         key
@@ -29,8 +29,8 @@ def load_into(
         if key not in arrays and not key.endswith("num_batches_tracked")
     ]
     unexpected = [key for key in arrays if key not in targets]
-    fitting = [key for key in targets if key in arrays]
-    misshaped = [key for key in fitting if arrays[key].shape != targets[key].shape]
+    shared = [key for key in targets if key in arrays]
+    misshaped = [key for key in shared if arrays[key].shape != targets[key].shape]
     problems = [
         f"mis-shaped: {key} (expected={targets[key].shape}, got={arrays[key].shape})"
         for key in misshaped
@@ -44,14 +44,28 @@ def load_into(
             f"unexpected={len(unexpected)}, mis-shaped={len(misshaped)})"
             + "".join(f"\n  {problem}" for problem in problems)
         )
-    for key in fitting:
+    for key in shared:
         if not np.can_cast(arrays[key].dtype, targets[key].dtype, "same_kind"):
             raise TypeError(
                 f"load_state_dict: {key} must hold {targets[key].dtype} (dtype={arrays[key].dtype})"
             )
-    for key in fitting:
-        np.copyto(targets[key], arrays[key], casting="same_kind")
-    return LoadResult(missing, unexpected)
+    return {key: arrays[key] for key in shared}, LoadResult(missing, unexpected)
+
+
+def ownable(arrays: dict[str, np.ndarray], targets: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the arrays as modules can have them: of the targets' types, aligned, in C order,
+    writable, and with memory of their own. Only what is not so is copied."""
+    own = {
+        key: np.require(array, targets[key].dtype, ["C", "A", "W"]) for key, array in arrays.items()
+    }
+    places = sorted((array.__array_interface__["data"][0], key) for key, array in own.items())
+    end = 0
+    for start, key in places:
+        if start < end:
+            own[key] = own[key].copy()
+        else:
+            end = start + own[key].nbytes
+    return own
 
 
 def _as_array(key: str, value: Any) -> np.ndarray:

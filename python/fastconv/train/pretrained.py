@@ -17,7 +17,7 @@ from ..nn.heads import heads
 from .checkpoint import load_checkpoint
 from .storage import FORMAT, import_safetensors
 
-__all__ = ["load_pretrained", "read_weights"]
+__all__ = ["load_pretrained", "read_npz", "read_weights"]
 
 
 def read_weights(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
@@ -30,7 +30,7 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     if not path.is_file():
         raise FileNotFoundError(f"read_weights: the file must exist (file={path})")
     if path.suffix.lower() == ".npz":
-        return _read_npz(path)
+        return read_npz(path)
     if path.suffix.lower() == ".safetensors":
         return _read_safetensors(path)
     raise ValueError(f"read_weights: the file must be .npz or .safetensors (file={path})")
@@ -56,7 +56,8 @@ def load_pretrained(net: Module, state_dict: Mapping[str, Any]) -> list[str]:
     return others
 
 
-def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
+def read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the arrays in a .npz file; ValueError if it is damaged or of another kind."""
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()  # NumPy would look at headers before the checksums
@@ -64,7 +65,11 @@ def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
             raise ValueError(f"{damaged} is damaged")
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, SyntaxError) as error:
+    except (
+        *(zipfile.BadZipFile, zlib.error, ValueError, EOFError, SyntaxError),
+        # Places before the file, encryption, compression unknown here, sizes that cannot be.
+        *(OSError, RuntimeError, MemoryError),
+    ) as error:
         raise ValueError(
             f"read_weights: the file must be a whole .npz of arrays (file={path}, reason={error})"
         ) from error

@@ -9,5 +9,6 @@ from __future__ import annotations
 
 from .archive import Archive, FormatError
 from .door import load, read
+from .writers.safetensors import save
 
-__all__ = ["Archive", "FormatError", "load", "read"]
+__all__ = ["Archive", "FormatError", "load", "read", "save"]

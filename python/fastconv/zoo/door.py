@@ -8,6 +8,7 @@ from typing import Any
 
 from ..nn import Module
 from .archive import Archive, FormatError
+from .assembly import assemble
 from .labels import labels
 from .readers import reader_of
 from .scheme import Scheme
@@ -37,6 +38,10 @@ def load(
     alone must have the names of a known zoo, or this library's own. Raises FileNotFoundError;
     FormatError (a ValueError) for damaged files and those with layers that this library lacks;
     ImportError that names the extra for a package that is missing.
+
+    Weights of PyTorch's zip files and of safetensors are views of the mapped file, which they never
+    change; while the network lives, nobody else may change the file in place (replacing it is
+    fine).
     """
     archive = read(path, weights)
     net = instantiate(archive, architecture, options)
@@ -56,7 +61,7 @@ def read(path: _Path, weights: _Path | None = None) -> Archive:
 
 def instantiate(archive: Archive, architecture: str | None, options: dict[str, Any]) -> Module:
     """Return the network of an archive; see `load`."""
-    if archive.build is not None and architecture is None:
+    if archive.build is not None and architecture in (None, archive.metadata.get("architecture")):
         if options:
             raise ValueError(
                 "zoo.load: options are for networks of this library, and this file describes its "
@@ -87,11 +92,7 @@ def scheme_of(archive: Archive, architecture: str | None = None) -> Scheme:
 
 
 def _of_scheme(archive: Archive, scheme: Scheme, options: dict[str, Any]) -> Module:
-    from .. import models
-
     state = scheme.state_dict(archive)
     num_classes = len(state[f"{scheme.head}.weight"])
     options = {"num_classes": num_classes, **scheme.options, **options}
-    net = models.get(scheme.architecture, **options)
-    net.load_state_dict(state)
-    return net
+    return assemble(scheme.architecture, options, state)

@@ -1,0 +1,89 @@
+"""Networks of this library as safetensors files that any reader of that format understands."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ... import models
+from ...nn import Module, init
+from ...nn.heads import heads
+from ...train.storage import replace_file
+from ..readers.safetensors import TYPES, VERSION
+
+__all__ = ["save"]
+
+_NAMES = {np.dtype(code): name for name, code in TYPES.items() if name != "BF16"}
+
+
+def save(net: Module, path: str | os.PathLike[str], *, license: str | None = None) -> None:
+    """Write a network to a .safetensors file from which `zoo.load` restores it.
+
+    The file holds the state dict under its own names, which are PyTorch's, and in the metadata what
+    else belongs to it: the architecture where the network was built by `models`, its preset, its
+    classes, and the `license` of the weights. Networks that were built otherwise come back by
+    `load_state_dict(zoo.read(path).tensors)`. The file is replaced whole or not at all. Raises
+    ValueError if the network was changed since `models` built it, but for its head: set
+    `net.architecture = None` to write weights that no architecture stands for.
+    """
+    path = Path(path)
+    metadata = {"format": "pt", "fastconv.version": VERSION}
+    if net.architecture is not None:
+        metadata["fastconv.architecture"] = json.dumps(_architecture(net))
+    if net.preset is not None:
+        metadata["fastconv.preset"] = json.dumps(net.preset.to_dict())
+    if net.classes is not None:
+        metadata["fastconv.classes"] = json.dumps(list(net.classes))
+    if license is not None:
+        metadata["license"] = license
+    arrays = {
+        # The format is little-endian.
+        name: np.asarray(array, array.dtype.newbyteorder("<"), order="C")
+        for name, array in net.state_dict().items()
+    }
+    header = _header(arrays, metadata)
+
+    def write(temporary: Path) -> None:
+        with open(temporary, "wb") as file:
+            file.write(len(header).to_bytes(8, "little") + header)
+            for array in arrays.values():
+                file.write(array.reshape(-1).view(np.uint8).data)
+
+    replace_file(path, write)
+
+
+def _architecture(net: Module) -> tuple[str, dict[str, Any]]:
+    """Return what `models.get` must be told to build the network again."""
+    assert net.architecture is not None
+    name, options = net.architecture
+    classes = {head.out_features for head in heads(net).values()}
+    options = {**options, "num_classes": classes.pop()}  # replace_head may have changed it
+    with init.skip_init():
+        twin = models.get(name, **options)
+    if classes or repr(twin) != repr(net):
+        raise ValueError(
+            "zoo.save: the network must be as models.get builds it, but for its head; set "
+            f"net.architecture = None to write its weights alone (architecture={name}, "
+            f"options={options})"
+        )
+    return name, options
+
+
+def _header(arrays: dict[str, NDArray[Any]], metadata: dict[str, str]) -> bytes:
+    entries: dict[str, Any] = {"__metadata__": metadata}
+    end = 0
+    for name, array in arrays.items():
+        begin, end = end, end + array.nbytes
+        entries[name] = {
+            "dtype": _NAMES[array.dtype],
+            "shape": array.shape,
+            "data_offsets": (begin, end),
+        }
+    header = json.dumps(entries).encode()
+    # So that the tensors of networks, whose elements have 4 or 8 bytes, are aligned.
+    return header.ljust(-(-len(header) // 8) * 8)
