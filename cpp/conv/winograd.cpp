@@ -29,9 +29,16 @@ namespace {
 constexpr std::int64_t kMaxPositions = 36;
 constexpr double kMinWorkPerThread = 200'000;
 
+// How many of `threads` have enough to do.
+int worth(const Conv2dParams& p, std::int64_t batch, PictureSize out, int threads) {
+  const double work = static_cast<double>(batch * out.h * out.w) *
+                      static_cast<double>(p.in_channels * p.out_channels) * 4;
+  return static_cast<int>(std::clamp<double>(work / kMinWorkPerThread, 1, threads));
+}
+
 // What one thread has to do, all sizes in floats.
 struct Work {
-  double tiles, panels, channels, positions, v_row;
+  double tiles, panels, columns, channels, positions, v_row;
   double lanes, mr, nr;
   bool weights_stay;  // in L3 from run to run
 
@@ -42,14 +49,14 @@ struct Work {
 double Work::cycles(double block_tiles, double block_panels) const {
   const double l2 = static_cast<double>(l2_cache_bytes()) / sizeof(float);
   const double blocks = std::ceil(tiles / block_tiles);
-  const double columns = panels * nr;
   const double v = positions * block_tiles * v_row, m = positions * block_tiles * block_panels * nr;
   const double u = positions * channels * columns;
 
   // A tile of few rows leaves the multipliers idle half of the time.
   const double row_tiles = std::ceil(tiles / blocks / mr) * blocks;
   const double gemm =
-      positions * std::max(tiles, row_tiles * mr * 0.6) * channels * columns / (2 * lanes);
+      positions * std::max(tiles, row_tiles * mr * 0.6) * channels * columns / (2 * lanes) +
+      positions * row_tiles * panels * kTileStart;
   // Weights are fetched ahead, but not for free; from L2 after the first block, if they fit.
   const double again = u + v + m < l2 ? 0 : blocks - 1;
   const double weights = u / (weights_stay ? kFromL3 : kFromMemory) + u * again / kFromL3;
@@ -83,9 +90,12 @@ Winograd::Plan::Plan(const Conv2dParams& params, int m, const TileKernels& kerne
     const std::int64_t my_tiles = ceil_div(tiles, parts);
     const std::int64_t my_panels = ceil_div(panels, threads / parts);
     const auto number = [](std::int64_t i) { return static_cast<double>(i); };
-    const Work work = {number(my_tiles),    number(my_panels),  number(channels),
-                       number(side * side), number(v_row),      number(kernels.lanes),
-                       number(kernels.mr),  number(kernels.nr), weights_stay};
+    const std::int64_t my_columns =
+        std::min(my_panels * kernels.nr, round_up(params.out_channels, kernels.lanes));
+    const Work work = {number(my_tiles),      number(my_panels),   number(my_columns),
+                       number(channels),      number(side * side), number(v_row),
+                       number(kernels.lanes), number(kernels.mr),  number(kernels.nr),
+                       weights_stay};
     for (std::int64_t rows : {1, 2, 3, 4, 6, 8}) {
       const std::int64_t blocks = ceil_div(my_tiles, rows * kernels.mr);
       const std::int64_t some_tiles = ceil_div(my_tiles, blocks);
@@ -168,6 +178,7 @@ bool Winograd::supports(const Conv2dParams& p, int tile) {
 
 double Winograd::cost(const Conv2dParams& params, int tile, std::int64_t batch, PictureSize in,
                       int threads, bool weights_stay) {
+  threads = worth(params, batch, conv2d_output_size(params, batch, in), threads);
   return Plan(params, tile, tile_kernels(), batch, in, threads, weights_stay).cycles;
 }
 
@@ -178,10 +189,7 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
   const std::int64_t positions = t_ * t_, nr = tiles_->nr;
   const PictureSize size = conv2d_output_size(params_, batch, in);
   if (batch == 0 || size.h == 0 || size.w == 0) return;
-  const double work =
-      static_cast<double>(batch * size.h * size.w) * static_cast<double>(channels * outputs) * 4;
-  const int threads =
-      static_cast<int>(std::clamp<double>(work / kMinWorkPerThread, 1, get_num_threads()));
+  const int threads = worth(params_, batch, size, get_num_threads());
   const auto plan = plans_->get({batch, in.h, in.w, threads},
                                 [&] { return Plan(params_, m_, *tiles_, batch, in, threads); });
   const Plan& p = *plan;

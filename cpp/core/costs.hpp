@@ -9,6 +9,9 @@ namespace fastconv {
 // for.
 constexpr double kFromMemory = 1, kFromL3 = 2, kFromNeighbour = 0.5;
 
+// Cycles from one register tile to the next: addresses, first loads, and the multipliers' latency.
+constexpr double kTileStart = 40;
+
 // Cycles of computing while data is fetched ahead, which costs some of its time even where there is
 // more to compute.
 inline double overlapped(double computing, double fetching) {

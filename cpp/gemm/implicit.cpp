@@ -215,7 +215,9 @@ void GemmPlan::Impl::divide() {
     if (threads % rows != 0) continue;
     const int columns = threads / rows;
     const double my_units = static_cast<double>(ceil_div(units, rows));
-    const double my_columns = static_cast<double>(ceil_div(panels, columns) * kernels.nr);
+    // Of a panel only the vectors that have columns are computed.
+    const double my_columns = static_cast<double>(
+        std::min(ceil_div(panels, columns) * kernels.nr, round_up(g.n, kernels.lanes)));
     const double strips = std::max(1.0, my_units / static_cast<double>(strip_units));
     const double weights = my_columns * static_cast<double>(g.k);
     const double picture = my_units * static_cast<double>(unit_pixels * g.channels);
