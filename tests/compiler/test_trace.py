@@ -62,7 +62,7 @@ def test_what_fits_one_batch_only(function: Callable[[Any], Any]) -> None:
 def test_constants_are_computed_at_once() -> None:
     table = np.linspace(-1, 1, 4, dtype=np.float32).reshape(1, 4, 1, 1)
     net = Apply(lambda self, x: self.conv(x) + ops.relu(table), conv=nn.Conv2d(3, 4, 1))
-    assert [node.op for node in trace(net, (1, 3, 5, 5)).nodes] == ["conv2d", "affine"]
+    assert [node.op for node in trace(net, (1, 3, 5, 5)).nodes] == ["conv2d", "arithmetic"]
     check(net, (1, 3, 5, 5))
 
 
@@ -95,7 +95,7 @@ CANNOT: list[tuple[Callable[[Any], Any], str]] = [
     (lambda x: 1 / x, r"divides by a result"),
     (lambda x: x + np.zeros((4, 8, 8), np.float32), r"a constant that is not one number"),
     (lambda x: x[:0], r"indexes with slice\(None, 0, None\)"),
-    (lambda x: x[:, :, 1:], r"indexes with"),
+    (lambda x: x[:, :, 1:], r"takes other than a stretch of channels"),
     (lambda x: x.reshape(-1), r"changes the first axis, the batch"),
     (lambda x: ops.concat([x, x], 0), r"changes the first axis, the batch"),
     (lambda x: ops.softmax(x, 0), r"takes the softmax over the batch"),
@@ -123,7 +123,7 @@ def test_layers_that_do_not_fit() -> None:
     message = r"^compile: conv3 \(Conv2d\) does not fit its input: conv2d: the window must fit"
     with pytest.raises(ValueError, match=message):
         fastconv.compile(models.lenet5(), (1, 20, 20))
-    message = r"^compile: conv1 \(Conv2d\) cannot be compiled: weight must be a float32 array"
+    message = r"^compile: conv1 \(Conv2d\) cannot be traced: weight must be a float32 array"
     with pytest.raises(TypeError, match=message):
         fastconv.compile(models.lenet5().astype(np.float64))
 

@@ -9,5 +9,6 @@ from __future__ import annotations
 
 from .archive import Archive, FormatError
 from .door import load, read
+from .writers.onnx import export_onnx
 
-__all__ = ["Archive", "FormatError", "load", "read"]
+__all__ = ["Archive", "FormatError", "export_onnx", "load", "read"]

@@ -1,0 +1,1 @@
+"""One module a format that networks are written in."""
