@@ -13,8 +13,8 @@ from ..autograd.geometry import integer
 from ..nn import Module
 from ..nn.arguments import flag
 from .compiled import CompiledNetwork, Options
-from .passes import Uncompilable, optimise
-from .trace import layer_of, trace
+from .passes import optimise
+from .trace import trace
 from .tuning import default_path
 
 __all__ = ["compile", "full_shape"]
@@ -80,11 +80,7 @@ def compile(
         preset=preset,
         tuning=_tuning_file(tune),
     )
-    try:
-        graph = optimise(trace(net, shape))
-    except Uncompilable as error:
-        raise ValueError(f"compile: {layer_of(net, error.node)} {error}") from None
-    return CompiledNetwork(graph, options)
+    return CompiledNetwork(optimise(trace(net, shape)), options)
 
 
 def _tuning_file(tune: Any) -> Path | None:
