@@ -176,9 +176,10 @@ def test_metadata(tmp_path: Path) -> None:
     assert metadata.classes_in(entries) == net.classes
     assert entries[metadata.LICENSE] == "CC0-1.0"
     assert json.loads(entries["fastconv.preset"])["mean"] == [33.3]
-    assert metadata.metadata_of(models.lenet5(), architecture="lenet5") == {
-        "fastconv.architecture": "lenet5"
-    }
+    architecture = ("lenet5", {"variant": "paper"})
+    entries = metadata.metadata_of(models.lenet5(), architecture=architecture)
+    assert entries == {"fastconv.architecture": '["lenet5", {"variant": "paper"}]'}
+    assert metadata.architecture_in(entries) == architecture
 
 
 @pytest.mark.parametrize(
@@ -192,13 +193,20 @@ def test_metadata(tmp_path: Path) -> None:
         ("fastconv.preset", '{"order": "X"}', r"reason=Preset: order must be one of"),
         ("fastconv.classes", '{"a": 1}', r"fastconv.classes must hold a list of texts"),
         ("fastconv.classes", '["a", 1]', r"fastconv.classes must hold a list of texts"),
+        (
+            "fastconv.architecture",
+            '"lenet5"',
+            r"fastconv.architecture must hold a name and options",
+        ),
+        ("fastconv.architecture", '["a", []]', r"fastconv.architecture must hold a name and opt"),
     ],
 )
 def test_damaged_metadata(key: str, text: str, message: str) -> None:
-    assert metadata.preset_in({}) is None and metadata.classes_in({}) is None
+    readers = (metadata.preset_in, metadata.classes_in, metadata.architecture_in)
+    assert [read({}) for read in readers] == [None, None, None]
     with pytest.raises(zoo.FormatError, match=message):
-        metadata.preset_in({key: text})
-        metadata.classes_in({key: text})
+        for read in readers:
+            read({key: text})
 
 
 REFUSED: list[tuple[Any, tuple[int, ...], dict[str, Any], type[Exception], str]] = [

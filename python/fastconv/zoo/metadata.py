@@ -10,22 +10,34 @@ from ..data import Preset
 from ..nn import Module
 from .archive import FormatError
 
-__all__ = ["ARCHITECTURE", "CLASSES", "LICENSE", "PRESET", "classes_in", "metadata_of", "preset_in"]
+__all__ = [
+    "ARCHITECTURE",
+    "CLASSES",
+    "LICENSE",
+    "PRESET",
+    "architecture_in",
+    "classes_in",
+    "metadata_of",
+    "preset_in",
+]
 
 PRESET: Final = "fastconv.preset"  # the fields of a data.Preset, as JSON
 CLASSES: Final = "fastconv.classes"  # the names of the outputs, a list as JSON
-ARCHITECTURE: Final = "fastconv.architecture"  # a name of models.list_models()
+ARCHITECTURE: Final = "fastconv.architecture"  # what models.get is told: [name, options] as JSON
 LICENSE: Final = "fastconv.license"  # of the weights, such as "BSD-3-Clause"
 
 
 def metadata_of(
-    net: Module, *, architecture: str | None = None, license: str | None = None
+    net: Module,
+    *,
+    architecture: tuple[str, dict[str, Any]] | None = None,
+    license: str | None = None,
 ) -> dict[str, str]:
-    """Return the entries for what is known of a network."""
+    """Return the entries for what is known of a network; `architecture` is (name, options)."""
     entries = {
         PRESET: None if net.preset is None else json.dumps(net.preset.to_dict()),
         CLASSES: None if net.classes is None else json.dumps(net.classes, ensure_ascii=False),
-        ARCHITECTURE: architecture,
+        ARCHITECTURE: None if architecture is None else json.dumps(architecture),
         LICENSE: license,
     }
     return {key: text for key, text in entries.items() if text is not None}
@@ -55,6 +67,20 @@ def classes_in(metadata: Mapping[str, str]) -> tuple[str, ...] | None:
             f"zoo: {CLASSES} must hold a list of texts (found={metadata[CLASSES]!r:.200})"
         )
     return tuple(names)
+
+
+def architecture_in(metadata: Mapping[str, str]) -> tuple[str, dict[str, Any]] | None:
+    """Return the architecture among a file's metadata, if there; FormatError if it is damaged."""
+    found = _json(metadata, ARCHITECTURE)
+    if found is None:
+        return None
+    kinds = [type(part) for part in found] if isinstance(found, list) else []
+    if kinds != [str, dict]:
+        raise FormatError(
+            f"zoo: {ARCHITECTURE} must hold a name and options "
+            f"(found={metadata[ARCHITECTURE]!r:.200})"
+        )
+    return found[0], found[1]
 
 
 def _json(metadata: Mapping[str, str], key: str) -> Any:
