@@ -124,6 +124,22 @@ def test_sums_and_means(axes: Any, keepdim: bool) -> None:
     check(Apply(lambda self, x: ops.relu(x).sum(axes, keepdim)), (2, 3, 4, 5))
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.ConvTranspose2d(6, 4, 3),
+        nn.ConvTranspose2d(6, 4, 1, bias=False),
+        nn.ConvTranspose2d(6, 4, 3, stride=2, padding=1, output_padding=1),
+        nn.ConvTranspose2d(6, 4, 4, stride=2, padding=1, groups=2),
+        nn.ConvTranspose2d(6, 4, 2, stride=3, padding=((2, 1), (0, 3)), output_padding=2),
+        nn.ConvTranspose2d(6, 4, (1, 3), stride=(1, 2), dilation=(1, 2)),
+    ],
+    ids=repr,
+)
+def test_transposed_convolutions(layer: nn.Module) -> None:
+    check(nn.Sequential(layer, nn.ReLU()), (2, 6, 4, 5))
+
+
 def test_linear_on_more_than_rows() -> None:
     check(nn.Linear(5, 7), (2, 3, 4, 5))
     check(nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.Linear(5, 4), nn.ReLU()), (2, 3, 4, 5))

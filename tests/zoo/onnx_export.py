@@ -60,6 +60,14 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         lambda: nn.Conv2d(4, 6, (3, 2), (2, 1), ((1, 2), (0, 3)), (1, 2), 2),
         (2, 4, 9, 8),
     ),
+    "transposed conv": (lambda: nn.ConvTranspose2d(3, 4, 3, 2, 1, 1), (1, 3, 4, 5)),
+    "transposed conv, all options": (
+        lambda: nn.ConvTranspose2d(
+            4, 6, (3, 2), (2, 3), ((1, 0), (0, 2)), (1, 0), 1, False, (1, 2)
+        ),
+        (2, 4, 5, 4),
+    ),
+    "transposed conv in groups": (lambda: nn.ConvTranspose2d(4, 6, 3, 2, groups=2), (2, 4, 5, 4)),
     "linear": (lambda: nn.Linear(5, 3), (2, 5)),
     "linear without bias": (lambda: nn.Linear(5, 3, bias=False), (1, 5)),
     "linear of maps": (lambda: nn.Linear(5, 3), (2, 3, 4, 5)),

@@ -70,6 +70,34 @@ def conv2d(
 
 
 @_recorded
+def conv2d_backward_input(
+    recorder: Recorder,
+    grad_output: Any,
+    weight: Any,
+    input_shape: tuple[int, ...],
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    *,
+    algorithm: str = "direct",
+) -> Traced:
+    """What a transposed convolution runs forward."""
+    window = (stride, padding, dilation, groups)
+    shape = shapes.conv2d_backward_input(grad_output, weight, input_shape, *window).shape
+    return recorder.record(
+        "conv_transpose2d",
+        [grad_output],
+        shape,
+        weight=Weight.of(_constant("weight", weight)),
+        stride=pair("conv_transpose2d", "stride", stride, 1),
+        padding=padding_of("conv_transpose2d", padding),
+        dilation=pair("conv_transpose2d", "dilation", dilation, 1),
+        groups=groups,
+    )
+
+
+@_recorded
 def linear(recorder: Recorder, x: Any, weight: Any, bias: Any = None) -> Traced:
     shape = shapes.linear(x, weight, bias).shape
     return recorder.record(

@@ -72,7 +72,7 @@ class ConvTranspose2d(Module):
     below stride or dilation, makes the output larger at the bottom and the right. `weight` is
     (C, O / groups, KH, KW), `bias` (O,) or None; OH = (H - 1) stride - padding + dilation (KH - 1)
     + output_padding + 1. Initialised as in PyTorch. Source: Dumoulin and Visin 2016,
-    https://arxiv.org/abs/1603.07285. It cannot be compiled.
+    https://arxiv.org/abs/1603.07285.
     """
 
     def __init__(
@@ -139,7 +139,9 @@ def _groups(op: str, groups: Any, in_channels: int, out_channels: int) -> int:
     number = integer(op, "groups", groups, 1)
     for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
         if channels % number:
-            raise ValueError(f"{op}: groups must divide {name} (groups={groups}, {name}={channels})")
+            raise ValueError(
+                f"{op}: groups must divide {name} (groups={groups}, {name}={channels})"
+            )
     return number
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..graph import Graph, Node, Value
 from ..weight import Weight
+from .transposed import conv_transpose2d
 
 __all__ = ["lower"]
 
@@ -163,6 +164,7 @@ _LOWERED: Final[dict[str, Callable[[Node], list[Node]]]] = {
     "arithmetic": _arithmetic,
     "batch_norm": _batch_norm,
     "conv2d": _with_weights,
+    "conv_transpose2d": conv_transpose2d,
     "index": _index,
     "linear": _linear,
     "mean": _reduce,

@@ -76,6 +76,26 @@ class GraphWriter:
             group=node["groups"],
         )
 
+    def conv_transpose2d(self, node: Node, x: str) -> None:
+        (weight,) = node["weight"].parts
+        extra = []  # beyond where the last window ends
+        for axis, (n, m) in enumerate(zip(node.inputs[0].shape, node.output.shape, strict=True)):
+            if axis > 1:
+                i = axis - 2
+                window = node["dilation"][i] * (weight.shape[axis] - 1) + 1
+                extra.append(m - (n - 1) * node["stride"][i] - window + sum(node["padding"][i]))
+        self._write(
+            node,
+            "ConvTranspose",
+            [x, self._constant(node, "weight", weight)],
+            kernel_shape=weight.shape[2:],
+            strides=node["stride"],
+            pads=_pads(node["padding"]),
+            dilations=node["dilation"],
+            group=node["groups"],
+            output_padding=extra,
+        )
+
     def linear(self, node: Node, x: str) -> None:
         (weight,) = node["weight"].parts
         weight = self._constant(node, "weight", weight)
