@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import fastconv
-from compiler.networks import Apply, check
+from compiler.networks import Apply, check, pictures
 from fastconv import models, nn
-from fastconv.autograd import ops
+from fastconv.autograd import Function, ops
 from fastconv.compiler.trace import trace
 
 
@@ -147,6 +147,18 @@ def test_linear_on_more_than_rows() -> None:
     check(net, (2, 3, 4, 5))
 
 
+def test_products_with_constant_matrices() -> None:
+    left, right = pictures(6, 4, seed=1), pictures(5, 3, seed=2)
+
+    class Between(Function):
+        @staticmethod
+        def forward(ctx: Any, x: np.ndarray) -> np.ndarray:
+            product: np.ndarray = np.matmul(np.matmul(left, x), right)
+            return product
+
+    check(Apply(lambda self, x: ops.relu(Between.apply(x))), (2, 3, 4, 5))
+
+
 CANNOT: list[tuple[Callable[[Any], Any], str]] = [
     (lambda x: x if x.data.max() > 0 else -x, r"needs the values of its input \(max\)"),
     (lambda x: x if x.mean() > 0 else -x, r"takes the mean over axes None"),
@@ -168,6 +180,7 @@ CANNOT: list[tuple[Callable[[Any], Any], str]] = [
     (lambda x: x.reshape(-1), r"changes the first axis, the batch"),
     (lambda x: ops.concat([x, x], 0), r"changes the first axis, the batch"),
     (lambda x: ops.softmax(x, 0), r"takes the softmax over the batch"),
+    (lambda x: np.matmul(x.data, x.data), r"uses np.matmul on other than one matrix of constants"),
     (lambda x: ops.conv2d(x, x), r"computes its weight from its input"),
     (lambda x: ops.batch_norm_training(x)[0], r"normalises by the statistics of its batch"),
     (lambda x: ops.cross_entropy(x, np.zeros(1, np.int64)), r"uses cross_entropy"),

@@ -62,6 +62,8 @@ class Recorder:
     def arithmetic(self, ufunc: Any, x: Any, y: Any) -> Traced:
         """Record a sum, difference, product or quotient; `constant` is the operand that is not
         traced, if there is one, `reverse` says that it stands on the left."""
+        if ufunc is np.matmul:
+            return self._matmul(x, y)
         if ufunc is np.negative:
             return self.record("negative", [x], x.shape)
         if ufunc not in _ARITHMETIC:
@@ -84,6 +86,20 @@ class Recorder:
             constant=constant,
             reverse=not isinstance(x, Traced),
         )
+
+    def _matmul(self, x: Any, y: Any) -> Traced:
+        """Record the product of rows, or of columns, with a constant matrix."""
+        matrix = y if isinstance(x, Traced) else x
+        if isinstance(matrix, Traced) or matrix.ndim != 2:
+            raise Untraceable(
+                f"uses np.matmul on other than one matrix of constants, which cannot be traced "
+                f"(x={x.shape}, y={y.shape})"
+            )
+        linear = RECORDED["linear"]
+        if matrix is y:
+            return linear(self, x, np.ascontiguousarray(matrix.T))
+        swapped = (*range(y.ndim - 2), -1, -2)
+        return self.permute(linear(self, self.permute(y, swapped), matrix), swapped)
 
     def reshape(self, x: Traced, shape: tuple[int, ...]) -> Traced:
         return self.record("reshape", [x], shape)
