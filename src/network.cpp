@@ -279,6 +279,7 @@ void bind_network(py::module_& m) {
       .def("add_gather",
            [](BoundNetwork& self, const std::vector<Three>& axes, std::int64_t first, const View& x,
               const View& y) { self.add_gather(strided(axes), first, x, y); })
+      .def("add_take", &BoundNetwork::add_take)
       .def("add_softmax",
            [](BoundNetwork& self, const Three& shape, bool logarithm, const View& x,
               const View& y) { self.add_softmax({shape[0], shape[1], shape[2]}, logarithm, x, y); })

@@ -67,4 +67,14 @@ void gather(const std::vector<StridedAxis>& axes, const float* a, float* out) {
   });
 }
 
+void take(std::int64_t rows, std::int64_t width, const std::vector<std::int64_t>& columns,
+          const float* x, float* out) {
+  const auto count = static_cast<std::int64_t>(columns.size());
+  parallel_for(rows * count, kGrain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      out[i] = x[i / count * width + columns[static_cast<std::size_t>(i % count)]];
+    }
+  });
+}
+
 }  // namespace fastconv

@@ -294,6 +294,23 @@ void Network::add_gather(std::vector<StridedAxis> axes, std::int64_t first, cons
   });
 }
 
+void Network::add_take(std::vector<std::int64_t> channels, const View& x, const View& y) {
+  constexpr const char* op = "take";
+  impl_->check_read(op, x);
+  impl_->check_write(op, y);
+  require_dense(op, x);
+  require_dense(op, y);
+  require_size(op, y, x.n, x.h, x.w, static_cast<std::int64_t>(channels.size()));
+  for (std::int64_t channel : channels) {
+    if (channel < 0 || channel >= x.c) {
+      fail(op, "channels must be those of x", {{"channel", channel}, {"channels", x.c}});
+    }
+  }
+  impl_->steps.push_back([=, channels = std::move(channels)](const Memories& at) {
+    take(x.pixels(), x.c, channels, at.read(x), at.write(y));
+  });
+}
+
 void Network::add_softmax(const SoftmaxShape& shape, bool logarithm, const View& x, const View& y) {
   const char* op = logarithm ? "log_softmax" : "softmax";
   impl_->check_dense(op, x, y);

@@ -101,6 +101,26 @@ def test_other_batches() -> None:
         assert len(compiled(pictures(batch, 3, 9, 8))) == batch
 
 
+def test_other_batches_of_all_that_walks_along_axes() -> None:
+    ops = fastconv.autograd.ops
+    table = pictures(6, 1, 3)
+
+    def forward(self: Any, x: Any) -> Any:
+        x = self.up(x)
+        x = x * ops.sigmoid(x.mean((2, 3), keepdim=True)) - x.sum(1, keepdim=True)
+        x = ops.permute(x.reshape(len(x), 2, 3, 10, 8), (0, 2, 1, 3, 4)).reshape(x.shape)
+        x = x[:, :, 1::2, :3][:, np.array([4, 0, 0, 1, 5, 2])] / (table * table + 1)
+        return self.fc(x).mean(3)
+
+    net = randomise(Apply(forward, up=nn.ConvTranspose2d(4, 6, 4, 2, 1), fc=nn.Linear(3, 2)))
+    compiled = fastconv.compile(net, (2, 4, 5, 4))
+    for batch in (1, 5, 2):
+        x = pictures(batch, 4, 5, 4)
+        assert_agree(compiled(x), layered(net, x))
+    other = pickle.loads(pickle.dumps(compiled))
+    np.testing.assert_array_equal(other(x), compiled(x))
+
+
 def test_other_batches_from_several_threads() -> None:
     net, compiled = small()
     xs = [pictures(batch, 3, 9, 8) for batch in range(1, 7)]
@@ -381,6 +401,13 @@ def test_the_core_checks_views() -> None:
     for first in (1, -1, 2**62):
         with pytest.raises(ValueError, match=r"an operand must lie|must not be negative"):
             network().add_gather(axes, first, view("input"), view("output"))
+    for channels, message in [
+        ([0, 2], r"channels must be those of x \(channel=2, channels=2\)"),
+        ([-1, 0], r"channels must be those of x"),
+        ([0], r"must have fitting channels"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            network().add_take(channels, view("input"), view("output"))
     with pytest.raises(ValueError, match=r"a view must lie in its memory"):
         _core.Network(input, shape, shape, 17, 0)
     # What was refused left the network as it was.

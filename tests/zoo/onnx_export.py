@@ -110,6 +110,10 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "concat columns": (lambda: _forward(lambda x: ops.concat([x, x], 3)), (2, 3, 4, 5)),
     "add with relu": (lambda: _forward(lambda x: ops.add(x, x * 2, "relu")), (2, 3, 4, 5)),
     "slice channels": (lambda: _forward(lambda x: x[:, 1:3]), (2, 4, 4, 5)),
+    "channels by number": (
+        lambda: _forward(lambda x: ops.index(x, (slice(None), np.array([2, 0, 0, -1])))),
+        (2, 4, 4, 5),
+    ),
     "slice maps": (lambda: _forward(lambda x: x[:, :, 1:, ::2]), (2, 3, 4, 5)),
     "numbers": (lambda: _forward(lambda x: 3 - (2 * x + 1) / 4), (2, 3, 4, 5)),
     "negative": (lambda: _forward(lambda x: -x), (2, 3)),

@@ -91,6 +91,8 @@ class Network {
                       const float* constant, std::int64_t count, const View& y);
   // The elements of x from number `first` on that the axes' steps a lead to. Dense, x in any shape.
   void add_gather(std::vector<StridedAxis> axes, std::int64_t first, const View& x, const View& y);
+  // The channels of x with these numbers, as y's. Dense.
+  void add_take(std::vector<std::int64_t> channels, const View& x, const View& y);
   // Or its logarithm. Dense, in place.
   void add_softmax(const SoftmaxShape& shape, bool logarithm, const View& x, const View& y);
 

@@ -1,5 +1,6 @@
 // Operations that walk through their operands along axes, on each with steps of its own: arithmetic
-// that broadcasts, and axes in another order. No output may overlap an operand.
+// that broadcasts, and axes in another order; and numbered columns. No output may overlap an
+// operand.
 #pragma once
 
 #include <cstdint>
@@ -21,5 +22,9 @@ void arithmetic(Arithmetic f, const std::vector<StridedAxis>& axes, const float*
 
 // The result is a, as the axes order it.
 void gather(const std::vector<StridedAxis>& axes, const float* a, float* out);
+
+// Row r of the result (rows, columns.size()) holds those columns of row r of x (rows, width).
+void take(std::int64_t rows, std::int64_t width, const std::vector<std::int64_t>& columns,
+          const float* x, float* out);
 
 }  // namespace fastconv

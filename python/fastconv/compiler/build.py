@@ -120,6 +120,9 @@ class _Builder:
         axes = [(n, ranges[i][2] * steps[i], 0) for i, n in _in_memory(node.output.shape)]
         self._network.add_gather(axes, first, x, y)
 
+    def take(self, node: Node, x: _core.View, y: _core.View) -> None:
+        self._network.add_take(node["channels"].tolist(), x, y)
+
     def softmax(self, node: Node, x: _core.View, y: _core.View) -> None:
         self._network.add_softmax(_around(node.output.shape, node["dim"]), False, x, y)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import functional
 from .graph import Node, Value
@@ -117,12 +118,17 @@ class Recorder:
         return self.record("permute", [x], tuple(x.shape[axis] for axis in axes), dims=axes)
 
     def index(self, x: Traced, key: Any) -> Traced:
-        """Record x[key], a slice of every axis but the batch: `ranges` has (start, stop, step)."""
+        """Record x[key], a slice of every axis but the batch: `ranges` has (start, stop, step).
+
+        Or channels by their numbers."""
         keys = key if isinstance(key, tuple) else (key,)
         if any(k is Ellipsis for k in keys):
             at = next(i for i, k in enumerate(keys) if k is Ellipsis)
             missing = x.ndim - (len(keys) - 1)
             keys = (*keys[:at], *(slice(None),) * missing, *keys[at + 1 :])
+        arrays = [i for i, k in enumerate(keys) if isinstance(k, np.ndarray)]
+        if arrays == [_channel_axis(x)] and all(k == slice(None) for k in keys[: arrays[0]]):
+            return self._take(x, keys[arrays[0]], keys[arrays[0] + 1 :])
         if len(keys) > x.ndim or not all(isinstance(k, slice) for k in keys):
             raise Untraceable(f"indexes with {key!r}, which cannot be traced")
         keys = (*keys, *(slice(None),) * (x.ndim - len(keys)))
@@ -131,6 +137,18 @@ class Recorder:
         if ranges[0] != (0, x.shape[0], 1) or any(step < 1 for *_, step in ranges) or 0 in shape:
             raise Untraceable(f"indexes with {key!r}, which cannot be traced")
         return self.record("index", [x], shape, ranges=tuple(ranges[1:]))
+
+    def _take(self, x: Traced, numbers: NDArray[Any], others: tuple[Any, ...]) -> Traced:
+        axis = _channel_axis(x)
+        if (
+            numbers.ndim != 1
+            or numbers.dtype.kind not in "iu"
+            or others != (slice(None),) * len(others)
+        ):
+            raise Untraceable("indexes by other than the numbers of channels")
+        channels = np.arange(x.shape[axis])[numbers]  # IndexError for what is out of range
+        shape = (*x.shape[:axis], len(channels), *x.shape[axis + 1 :])
+        return self.record("take", [x], shape, channels=channels, dim=axis)
 
     def reduce(self, op: str, x: Traced, axis: Any, keepdims: bool) -> Traced:
         """Record the "mean" or "sum" over some axes, none of them the batch."""
@@ -148,6 +166,11 @@ def _depends(argument: Any) -> bool:
     if isinstance(argument, (tuple, list)):
         return any(map(_depends, argument))
     return isinstance(argument, Traced)
+
+
+def _channel_axis(x: Traced) -> int:
+    """Return the axis that lies last in memory."""
+    return 1 if x.ndim == 4 else x.ndim - 1
 
 
 def _axes(op: str, x: Traced, dims: tuple[int, ...]) -> tuple[int, ...]:

@@ -259,6 +259,10 @@ class GraphWriter:
         inputs = [self._integers(node, name, values) for name, values in named.items()]
         self._write(node, "Slice", [x, *inputs])
 
+    def take(self, node: Node, x: str) -> None:
+        numbers = self._integers(node, "channels", node["channels"])
+        self._write(node, "Gather", [x, numbers], axis=node["dim"])
+
     def mean(self, node: Node, x: str) -> None:
         if self._opset >= 18:
             self._reduce("ReduceMean", node, x)
