@@ -78,12 +78,12 @@ class GraphWriter:
 
     def conv_transpose2d(self, node: Node, x: str) -> None:
         (weight,) = node["weight"].parts
-        extra = []  # beyond where the last window ends
-        for axis, (n, m) in enumerate(zip(node.inputs[0].shape, node.output.shape, strict=True)):
-            if axis > 1:
-                i = axis - 2
-                window = node["dilation"][i] * (weight.shape[axis] - 1) + 1
-                extra.append(m - (n - 1) * node["stride"][i] - window + sum(node["padding"][i]))
+        sizes, results = node.inputs[0].shape[2:], node.output.shape[2:]
+        windows = (node["stride"], node["dilation"], weight.shape[2:], node["padding"])
+        extra = [  # how much larger the result is than windows and padding make it
+            m - ((n - 1) * s + d * (k - 1) + 1 - sum(p))
+            for m, n, s, d, k, p in zip(results, sizes, *windows, strict=True)
+        ]
         self._write(
             node,
             "ConvTranspose",
