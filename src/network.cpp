@@ -67,6 +67,21 @@ bool has_strides(const py::array& x, const Shape& strides, py::ssize_t item) {
   return true;
 }
 
+std::vector<StridedAxis> strided(const std::vector<Three>& axes) {
+  std::vector<StridedAxis> result;
+  for (const Three& axis : axes) result.push_back({axis[0], axis[1], axis[2]});
+  return result;
+}
+
+Arithmetic to_arithmetic(const std::string& name) {
+  if (name == "add") return Arithmetic::add;
+  if (name == "sub") return Arithmetic::subtract;
+  if (name == "mul") return Arithmetic::multiply;
+  if (name == "div") return Arithmetic::divide;
+  throw py::value_error("arithmetic: function must be add, sub, mul or div (function=" + name +
+                        ")");
+}
+
 // A network with the shapes that its arrays must have.
 class BoundNetwork : public Network {
  public:
@@ -255,6 +270,20 @@ void bind_network(py::module_& m) {
       .def("add_addition",
            [](BoundNetwork& self, const py::object& activation, const View& a, const View& b,
               const View& y) { self.add_addition(to_activation("add", activation), a, b, y); })
+      .def("add_arithmetic",
+           [](BoundNetwork& self, const std::string& function, const std::vector<Three>& axes,
+              const View* a, const View* b, const py::object& constant, const View& y) {
+             Array<const float> held{};
+             if (!constant.is_none()) {
+               held = input<float>("arithmetic", "constant", py::cast<py::array>(constant));
+             }
+             self.add_arithmetic(to_arithmetic(function), strided(axes), a, b, held.data, held.size,
+                                 y);
+           })
+      .def("add_gather",
+           [](BoundNetwork& self, const std::vector<Three>& axes, std::int64_t first, const View& x,
+              const View& y) { self.add_gather(strided(axes), first, x, y); })
+      .def("add_take", &BoundNetwork::add_take)
       .def("add_softmax",
            [](BoundNetwork& self, const Three& shape, bool logarithm, const View& x,
               const View& y) { self.add_softmax({shape[0], shape[1], shape[2]}, logarithm, x, y); })

@@ -74,6 +74,30 @@ void check_bounds(const char* operation, const View& view, std::int64_t size) {
   }
 }
 
+// Fails unless the axes are those of `result` floats and lead to none outside `operand` floats.
+void check_axes(const char* operation, const std::vector<StridedAxis>& axes,
+                std::int64_t StridedAxis::* step, std::int64_t operand, std::int64_t result) {
+  std::int64_t total = 1;
+  for (const StridedAxis& axis : axes) {
+    if (axis.size < 0 || axis.*step < 0) {
+      fail(operation, "sizes must not be negative", {{"size", axis.size}, {"step", axis.*step}});
+    }
+    total = checked_mul(operation, total, axis.size);
+  }
+  require_equal(operation, "sizes", result, total);
+  if (axes.empty()) fail(operation, "there must be an axis");
+  if (total == 0) return;
+  std::int64_t last = 0;
+  for (const StridedAxis& axis : axes) {
+    const std::int64_t reach = checked_mul(operation, axis.size - 1, axis.*step);
+    if (reach >= operand - last) {
+      fail(operation, "an operand must lie in its memory",
+           {{"size", axis.size}, {"step", axis.*step}, {"memory", operand}});
+    }
+    last += reach;
+  }
+}
+
 }  // namespace
 
 void Network::Impl::check_read(const char* operation, const View& view) const {
@@ -245,6 +269,59 @@ void Network::add_addition(Activation activation, const View& a, const View& b, 
   impl_->check_dense("add", b, y);
   impl_->steps.push_back([=](const Memories& at) {
     add(activation, y.floats(), at.read(a), at.read(b), at.write(y));
+  });
+}
+
+void Network::add_arithmetic(Arithmetic f, std::vector<StridedAxis> axes, const View* a,
+                             const View* b, const float* constant, std::int64_t count,
+                             const View& y) {
+  constexpr const char* op = "arithmetic";
+  for (const View* view : {a, b}) {
+    if (view == nullptr) continue;
+    impl_->check_read(op, *view);
+    require_dense(op, *view);
+  }
+  impl_->check_write(op, y);
+  require_dense(op, y);
+  check_axes(op, axes, &StridedAxis::a, a == nullptr ? count : a->floats(), y.floats());
+  check_axes(op, axes, &StridedAxis::b, b == nullptr ? count : b->floats(), y.floats());
+  const bool has_a = a != nullptr, has_b = b != nullptr;
+  impl_->steps.push_back([=, axes = std::move(axes), view_a = has_a ? *a : y,
+                          view_b = has_b ? *b : y,
+                          held = copied(constant, has_a && has_b ? 0 : count)](const Memories& at) {
+    arithmetic(f, axes, has_a ? at.read(view_a) : held.data(),
+               has_b ? at.read(view_b) : held.data(), at.write(y));
+  });
+}
+
+void Network::add_gather(std::vector<StridedAxis> axes, std::int64_t first, const View& x,
+                         const View& y) {
+  constexpr const char* op = "gather";
+  impl_->check_read(op, x);
+  impl_->check_write(op, y);
+  require_dense(op, x);
+  require_dense(op, y);
+  if (first < 0) fail(op, "sizes must not be negative", {{"first", first}});
+  check_axes(op, axes, &StridedAxis::a, x.floats() - first, y.floats());
+  impl_->steps.push_back([=, axes = std::move(axes)](const Memories& at) {
+    gather(axes, at.read(x) + first, at.write(y));
+  });
+}
+
+void Network::add_take(std::vector<std::int64_t> channels, const View& x, const View& y) {
+  constexpr const char* op = "take";
+  impl_->check_read(op, x);
+  impl_->check_write(op, y);
+  require_dense(op, x);
+  require_dense(op, y);
+  require_size(op, y, x.n, x.h, x.w, static_cast<std::int64_t>(channels.size()));
+  for (std::int64_t channel : channels) {
+    if (channel < 0 || channel >= x.c) {
+      fail(op, "channels must be those of x", {{"channel", channel}, {"channels", x.c}});
+    }
+  }
+  impl_->steps.push_back([=, channels = std::move(channels)](const Memories& at) {
+    take(x.pixels(), x.c, channels, at.read(x), at.write(y));
   });
 }
 

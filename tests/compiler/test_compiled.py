@@ -101,6 +101,26 @@ def test_other_batches() -> None:
         assert len(compiled(pictures(batch, 3, 9, 8))) == batch
 
 
+def test_other_batches_of_all_that_walks_along_axes() -> None:
+    ops = fastconv.autograd.ops
+    table = pictures(6, 1, 3)
+
+    def forward(self: Any, x: Any) -> Any:
+        x = self.up(x)
+        x = x * ops.sigmoid(x.mean((2, 3), keepdim=True)) - x.sum(1, keepdim=True)
+        x = ops.permute(x.reshape(len(x), 2, 3, 10, 8), (0, 2, 1, 3, 4)).reshape(x.shape)
+        x = x[:, :, 1::2, :3][:, np.array([4, 0, 0, 1, 5, 2])] / (table * table + 1)
+        return self.fc(x).mean(3)
+
+    net = randomise(Apply(forward, up=nn.ConvTranspose2d(4, 6, 4, 2, 1), fc=nn.Linear(3, 2)))
+    compiled = fastconv.compile(net, (2, 4, 5, 4))
+    for batch in (1, 5, 2):
+        x = pictures(batch, 4, 5, 4)
+        assert_agree(compiled(x), layered(net, x))
+    other = pickle.loads(pickle.dumps(compiled))
+    np.testing.assert_array_equal(other(x), compiled(x))
+
+
 def test_other_batches_from_several_threads() -> None:
     net, compiled = small()
     xs = [pictures(batch, 3, 9, 8) for batch in range(1, 7)]
@@ -355,6 +375,39 @@ def test_the_core_checks_views() -> None:
         network().add_activation("relu", view(pixel=3), view("output"))
     with pytest.raises(ValueError, match=r"must have fitting pixel strides"):
         network().add_conv2d(conv, view("input"), view(pixel=3), view("output"))
+    axes = [(9, 2, 2), (2, 1, 1)]
+    for arguments, message in [
+        ((axes, view("input"), view(), None), None),
+        (([(9, 2, 0), (2, 1, 1)], view("input"), None, np.ones(2, np.float32)), None),
+        (([(9, 2, 2), (1, 1, 1)], view("input"), view(), None), r"must have fitting sizes"),
+        (([(9, 2, 2), (2, 1, 2)], view("input"), view(), None), r"an operand must lie in its mem"),
+        (([(9, 2**62, 2), (2, 1, 1)], view("input"), view(), None), r"overflows 64 bits"),
+        (([(9, 2, -2), (2, 1, 1)], view("input"), view(), None), r"sizes must not be negative"),
+        ((axes, view("input"), None, np.ones(17, np.float32)), r"an operand must lie in its mem"),
+        ((axes, view("input"), None, None), r"an operand must lie in its memory"),
+        ((axes, view("input"), view(pixel=3), None), r"the step needs dense views"),
+        ((axes, view("input"), view(offset=15), None), r"a view must lie in its memory"),
+        (([], view("input"), view(), None), r"must have fitting sizes"),
+    ]:
+        if message is None:
+            network().add_arithmetic("mul", *arguments, view("output"))
+        else:
+            with pytest.raises(ValueError, match=message):
+                network().add_arithmetic("mul", *arguments, view("output"))
+    with pytest.raises(ValueError, match=r"function must be add, sub, mul or div \(function=pow\)"):
+        network().add_arithmetic("pow", axes, view("input"), view(), None, view("output"))
+    with pytest.raises(TypeError, match=r"constant has the wrong dtype"):
+        network().add_arithmetic("mul", axes, view("input"), None, np.ones(18), view("output"))
+    for first in (1, -1, 2**62):
+        with pytest.raises(ValueError, match=r"an operand must lie|must not be negative"):
+            network().add_gather(axes, first, view("input"), view("output"))
+    for channels, message in [
+        ([0, 2], r"channels must be those of x \(channel=2, channels=2\)"),
+        ([-1, 0], r"channels must be those of x"),
+        ([0], r"must have fitting channels"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            network().add_take(channels, view("input"), view("output"))
     with pytest.raises(ValueError, match=r"a view must lie in its memory"):
         _core.Network(input, shape, shape, 17, 0)
     # What was refused left the network as it was.
@@ -364,6 +417,18 @@ def test_the_core_checks_views() -> None:
     good.add_activation("relu", view("input"), view("output"))
     x = pictures(*shape)
     np.testing.assert_array_equal(good.run(x), np.maximum(x, 0))
+
+
+def test_arithmetic_gives_the_same_bits_at_any_number_of_threads() -> None:
+    def forward(self: Any, x: Any) -> Any:
+        gate = fastconv.autograd.ops.sigmoid(x.mean((2, 3), keepdim=True))
+        return (x * gate)[:, :, 1:].reshape(len(x), 8, -1) / 3
+
+    net, x = Apply(forward), pictures(3, 8, 40, 33)
+    results = [fastconv.compile(net, x.shape, threads=n)(x) for n in (1, 2, 3)]
+    assert_agree(results[0], layered(net, x))
+    for other in results[1:]:
+        np.testing.assert_array_equal(other, results[0])
 
 
 def test_a_layer_by_itself() -> None:

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "fastconv/activation.hpp"
 #include "fastconv/conv.hpp"
@@ -13,6 +14,7 @@
 #include "fastconv/loss.hpp"
 #include "fastconv/norm.hpp"
 #include "fastconv/pool.hpp"
+#include "fastconv/strided.hpp"
 
 namespace fastconv {
 
@@ -86,6 +88,14 @@ class Network {
   void add_prelu(const ChannelShape& shape, const float* slope, const View& x, const View& y);
   // activation(a + b). Dense, in place.
   void add_addition(Activation activation, const View& a, const View& b, const View& y);
+  // f(a, b), see StridedAxis. One of a and b may be null: it is `constant` then, of `count` floats.
+  // Dense, a and b in any shape.
+  void add_arithmetic(Arithmetic f, std::vector<StridedAxis> axes, const View* a, const View* b,
+                      const float* constant, std::int64_t count, const View& y);
+  // The elements of x from number `first` on that the axes' steps a lead to. Dense, x in any shape.
+  void add_gather(std::vector<StridedAxis> axes, std::int64_t first, const View& x, const View& y);
+  // The channels of x with these numbers, as y's. Dense.
+  void add_take(std::vector<std::int64_t> channels, const View& x, const View& y);
   // Or its logarithm. Dense, in place.
   void add_softmax(const SoftmaxShape& shape, bool logarithm, const View& x, const View& y);
 

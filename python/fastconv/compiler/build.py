@@ -114,6 +114,36 @@ class _Builder:
     def add(self, node: Node, a: _core.View, b: _core.View, y: _core.View) -> None:
         self._network.add_addition(node["activation"], a, b, y)
 
+    def arithmetic(self, node: Node, *views: _core.View) -> None:
+        *operands, y = views
+        shape, constant = node.output.shape, node["constant"]
+        views_of: list[_core.View | None] = [*operands]
+        steps = [_broadcast(value.shape, _steps(value.shape)) for value in node.inputs]
+        if constant is not None:
+            padded = (1,) * (len(shape) - constant.ndim) + constant.shape
+            views_of.append(None)
+            steps.append(_broadcast(padded, _c_steps(padded)))
+        if node["reverse"]:
+            views_of, steps = views_of[::-1], steps[::-1]
+        (a, b), (step_a, step_b) = views_of, steps
+        axes = [(n, step_a[i], step_b[i]) for i, n in _in_memory(shape)]
+        self._network.add_arithmetic(node["function"], axes, a, b, constant, y)
+
+    def permute(self, node: Node, x: _core.View, y: _core.View) -> None:
+        steps = _steps(node.inputs[0].shape)
+        axes = [(n, steps[node["dims"][i]], 0) for i, n in _in_memory(node.output.shape)]
+        self._network.add_gather(axes, 0, x, y)
+
+    def index(self, node: Node, x: _core.View, y: _core.View) -> None:
+        steps = _steps(node.inputs[0].shape)
+        ranges = [(0, 0, 1), *node["ranges"]]
+        first = sum(start * step for (start, _, _), step in zip(ranges, steps, strict=True))
+        axes = [(n, ranges[i][2] * steps[i], 0) for i, n in _in_memory(node.output.shape)]
+        self._network.add_gather(axes, first, x, y)
+
+    def take(self, node: Node, x: _core.View, y: _core.View) -> None:
+        self._network.add_take(node["channels"].tolist(), x, y)
+
     def softmax(self, node: Node, x: _core.View, y: _core.View) -> None:
         self._network.add_softmax(_around(node.output.shape, node["dim"]), False, x, y)
 
@@ -164,6 +194,29 @@ def _around(shape: tuple[int, ...], axis: int) -> tuple[int, int, int]:
         n, c, h, w = shape
         shape, axis = (n, h, w, c), (0, 3, 1, 2)[axis]
     return prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])
+
+
+def _in_memory(shape: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Return axes and their sizes in the order in which they lie in memory."""
+    order = (0, 2, 3, 1) if len(shape) == 4 else range(len(shape))
+    return [(axis, shape[axis]) for axis in order]
+
+
+def _steps(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return how many floats apart neighbours on each axis lie in memory."""
+    if len(shape) != 4:
+        return _c_steps(shape)
+    _, c, h, w = shape
+    return h * w * c, 1, w * c, c
+
+
+def _c_steps(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
+
+
+def _broadcast(shape: tuple[int, ...], steps: tuple[int, ...]) -> list[int]:
+    """Return the steps with which axes of one element repeat it."""
+    return [0 if n == 1 else step for n, step in zip(shape, steps, strict=True)]
 
 
 def _window(node: Node) -> _core.PoolWindow:

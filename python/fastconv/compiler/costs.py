@@ -44,6 +44,8 @@ def description(node: Node) -> str:
         parts[0] += " " + _window(node["kernel"], node["stride"], node["dilation"])
     elif node.op == "adaptive_avg_pool2d" and node.output.shape[2:] == (1, 1):
         parts[0] = "global average pool"
+    elif node.op == "arithmetic":
+        parts[0] = _ARITHMETIC[node["function"]]
     elif node.op == "activation":
         return _activation(node["activation"])
     if node.get("activation") is not None:
@@ -53,6 +55,7 @@ def description(node: Node) -> str:
     return " + ".join(parts)
 
 
+_ARITHMETIC = {"add": "add", "sub": "subtract", "mul": "multiply", "div": "divide"}
 _NAMES = {
     "adaptive_avg_pool2d": "adaptive average pool",
     "affine": "scale and shift",

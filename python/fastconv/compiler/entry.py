@@ -17,7 +17,7 @@ from .passes import optimise
 from .trace import trace
 from .tuning import default_path
 
-__all__ = ["compile"]
+__all__ = ["compile", "full_shape"]
 
 
 def compile(
@@ -64,7 +64,7 @@ def compile(
     """
     if not isinstance(net, Module):
         raise TypeError(f"compile: net must be a Module (type={type(net).__name__})")
-    shape = _full_shape(net, input_shape)
+    shape = full_shape("compile", net, input_shape)
     if weights not in ("fp32", "bf16"):
         raise ValueError(f"compile: weights must be 'fp32' or 'bf16' (weights={weights!r})")
     if batch not in ("recompile", "error"):
@@ -93,15 +93,16 @@ def _tuning_file(tune: Any) -> Path | None:
     )
 
 
-def _full_shape(net: Module, shape: Sequence[int] | None) -> tuple[int, ...]:
+def full_shape(op: str, net: Module, shape: Sequence[int] | None) -> tuple[int, ...]:
+    """Return the shape of a network's input, the batch included; by default its own."""
     if shape is None:
         shape = getattr(net, "input_shape", None)
     if not isinstance(shape, (tuple, list)):
-        raise TypeError(f"compile: input_shape must be a tuple of sizes (input_shape={shape!r})")
-    sizes = tuple(integer("compile", "input_shape", size, 1) for size in shape)
+        raise TypeError(f"{op}: input_shape must be a tuple of sizes (input_shape={shape!r})")
+    sizes = tuple(integer(op, "input_shape", size, 1) for size in shape)
     if len(sizes) not in (1, 2, 3, 4):
         raise ValueError(
-            f"compile: input_shape must be (N, C, H, W), (C, H, W), (N, features) or (features,) "
+            f"{op}: input_shape must be (N, C, H, W), (C, H, W), (N, features) or (features,) "
             f"(input_shape={sizes})"
         )
     return sizes if len(sizes) in (2, 4) else (1, *sizes)

@@ -1,7 +1,8 @@
 """What each kernel call becomes in the graph.
 
 The functions have the kernels' signatures, after the recorder. Their attributes are in one form:
-pairs, ((top, bottom), (left, right)), and weights as Weight.
+pairs, ((top, bottom), (left, right)), weights as Weight; other parameters are the network's own
+arrays.
 """
 
 from __future__ import annotations
@@ -69,12 +70,36 @@ def conv2d(
 
 
 @_recorded
+def conv2d_backward_input(
+    recorder: Recorder,
+    grad_output: Any,
+    weight: Any,
+    input_shape: tuple[int, ...],
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    *,
+    algorithm: str = "direct",
+) -> Traced:
+    """What a transposed convolution runs forward."""
+    window = (stride, padding, dilation, groups)
+    shape = shapes.conv2d_backward_input(grad_output, weight, input_shape, *window).shape
+    return recorder.record(
+        "conv_transpose2d",
+        [grad_output],
+        shape,
+        weight=Weight.of(_constant("weight", weight)),
+        stride=pair("conv_transpose2d", "stride", stride, 1),
+        padding=padding_of("conv_transpose2d", padding),
+        dilation=pair("conv_transpose2d", "dilation", dilation, 1),
+        groups=groups,
+    )
+
+
+@_recorded
 def linear(recorder: Recorder, x: Any, weight: Any, bias: Any = None) -> Traced:
     shape = shapes.linear(x, weight, bias).shape
-    if x.ndim not in (2, 3):
-        raise Untraceable(
-            f"applies a linear layer to other than rows, which cannot be compiled (x={x.shape})"
-        )
     return recorder.record(
         "linear",
         [x],
@@ -90,7 +115,7 @@ def gemm(
     recorder: Recorder, a: Any, b: Any, *, trans_a: bool = False, trans_b: bool = False
 ) -> Traced:
     if trans_a:
-        raise Untraceable("multiplies by its transposed input, which cannot be compiled")
+        raise Untraceable("multiplies by its transposed input, which cannot be traced")
     weight = _constant("b", b)
     return linear(recorder, a, weight if trans_b else np.ascontiguousarray(weight.T))
 
@@ -103,7 +128,7 @@ def prelu(recorder: Recorder, x: Any, weight: Any) -> Traced:
             f"prelu: weight must have one value, or one per channel "
             f"(weight={slopes.shape}, x={x.shape})"
         )
-    return recorder.record("prelu", [x], x.shape, weight=slopes.copy())
+    return recorder.record("prelu", [x], x.shape, weight=slopes)
 
 
 @_recorded
@@ -116,19 +141,15 @@ def batch_norm(
     bias: Any = None,
     eps: float = 1e-5,
 ) -> Traced:
-    """With given statistics: one factor and one summand a channel."""
-    channels = shapes.batch_norm(x, mean, var).shape[1]
+    shape = shapes.batch_norm(x, mean, var).shape
     named = {"mean": mean, "var": var, "weight": weight, "bias": bias}
-    mean, var, weight, bias = (_vector(name, v, channels) for name, v in named.items())
-    with np.errstate(all="ignore"):  # a variance below 0 gives NaN, as in the layer
-        scale = (1.0 if weight is None else weight) / np.sqrt(var + eps)
-        shift = (0.0 if bias is None else bias) - mean * scale
-    return recorder.affine(x, scale, shift)
+    vectors = {name: _vector(name, v, shape[1]) for name, v in named.items()}
+    return recorder.record("batch_norm", [x], shape, **vectors, eps=float(eps))
 
 
 @_recorded
 def batch_norm_training(recorder: Recorder, *args: Any, **options: Any) -> Traced:
-    raise Untraceable("normalises by the statistics of its batch, which cannot be compiled")
+    raise Untraceable("normalises by the statistics of its batch, which cannot be traced")
 
 
 # Windows and neighbours.
@@ -240,7 +261,7 @@ def _softmax(recorder: Recorder, op: str, x: Any, dim: int) -> Traced:
     if not -x.ndim <= dim < x.ndim:
         raise ValueError(f"{op}: dim must be an axis of x (dim={dim}, shape={x.shape})")
     if dim % x.ndim == 0:
-        raise Untraceable(f"takes the {op} over the batch, which cannot be compiled")
+        raise Untraceable(f"takes the {op} over the batch, which cannot be traced")
     return recorder.record(op, [x], x.shape, dim=dim % x.ndim)
 
 
@@ -296,15 +317,15 @@ def to_contiguous(recorder: Recorder, x: Any) -> Traced:
 def _constant(name: str, array: Any) -> NDArray[np.float32]:
     """Return a parameter as it is, once it is a float32 array that does not depend on the input."""
     if isinstance(array, Traced):
-        raise Untraceable(f"computes its {name} from its input, which cannot be compiled")
+        raise Untraceable(f"computes its {name} from its input, which cannot be traced")
     if not isinstance(array, np.ndarray) or array.dtype != np.float32:
         kind = getattr(array, "dtype", type(array).__name__)
         raise TypeError(f"{name} must be a float32 array (dtype={kind})")
     return array
 
 
-def _vector(name: str, array: Any, length: int) -> Any:
-    """Return one number a channel, in float64, or None."""
+def _vector(name: str, array: Any, length: int) -> NDArray[np.float32] | None:
+    """Return a parameter as it is, one number a channel, or None."""
     if array is None:
         return None
     values = _constant(name, array)
@@ -312,4 +333,4 @@ def _vector(name: str, array: Any, length: int) -> Any:
         raise ValueError(
             f"{name} must have one value per channel (expected={length}, shape={values.shape})"
         )
-    return values.astype(np.float64)
+    return values

@@ -17,57 +17,59 @@ from .graph import Graph, Node, Value
 from .recorder import Recorder
 from .traced import Traced, Untraceable
 
-__all__ = ["trace"]
+__all__ = ["layer_of", "trace"]
 
 _CALL: CodeType = Module.__call__.__code__
 
 
-def trace(net: Module, shape: tuple[int, ...]) -> Graph:
+def trace(net: Module, shape: tuple[int, ...], op: str = "compile") -> Graph:
     """Return the graph of a network in inference mode, for an input of a shape.
 
     The network is left as it was. It runs twice, on different numbers: where that makes a
     difference, a layer computes with values, which no graph can say. The second run has one picture
-    more; where only that makes a difference, the graph is for its own batch alone. Raises
-    ValueError or TypeError that names the layer where one does not fit its input or cannot be
-    traced.
+    more; where only that makes a difference, the graph is for its own batch alone. Raises, in the
+    name of `op`, ValueError or TypeError that names the layer where one does not fit its input or
+    cannot be traced.
     """
     paths = {module: path for path, module in net.named_modules()}
     with _inference(net):
-        graph = _run(net, shape, paths, 0.0)
+        graph = _run(op, net, shape, paths, 0.0)
         try:
-            other = _run(net, (shape[0] + 1, *shape[1:]), paths, 1.0)
+            other = _run(op, net, (shape[0] + 1, *shape[1:]), paths, 1.0)
             if _difference(graph, other) is None:
                 return graph
         except Exception:  # whatever a layer raises when another batch comes
             pass
-        difference = _difference(graph, _run(net, shape, paths, 1.0))
+        difference = _difference(graph, _run(op, net, shape, paths, 1.0))
     if difference is not None:
         layer = next((m for m, path in paths.items() if path == difference), net)
         raise ValueError(
-            f"compile: {_describe(layer, paths)} computes with values outside fastconv's "
-            f"operations, so it cannot be compiled"
+            f"{op}: {_describe(layer, paths)} computes with values outside fastconv's "
+            f"operations, so it cannot be traced"
         )
     return replace(graph, any_batch=False)
 
 
-def _run(net: Module, shape: tuple[int, ...], paths: dict[Module, str], number: float) -> Graph:
+def _run(
+    op: str, net: Module, shape: tuple[int, ...], paths: dict[Module, str], number: float
+) -> Graph:
     x = Value(shape)
     recorder = Recorder(number, lambda: paths.get(_running(), "") or type(net).__name__)
     try:
         with no_grad(), use_backend(recorder):
             out = net(Traced.make(recorder, x, number))
     except Untraceable as error:
-        raise ValueError(f"compile: {_failed(error.__traceback__, paths)} {error}") from None
+        raise ValueError(f"{op}: {_failed(error.__traceback__, paths)} {error}") from None
     except (TypeError, ValueError) as error:
         layer = _failed(error.__traceback__, paths)
         if isinstance(error, TypeError):
-            raise TypeError(f"compile: {layer} cannot be compiled: {error}") from error
-        raise ValueError(f"compile: {layer} does not fit its input: {error}") from error
+            raise TypeError(f"{op}: {layer} cannot be traced: {error}") from error
+        raise ValueError(f"{op}: {layer} does not fit its input: {error}") from error
     name = type(net).__name__
     if not isinstance(out, Tensor):
-        raise TypeError(f"compile: {name} must return one tensor (type={type(out).__name__})")
+        raise TypeError(f"{op}: {name} must return one tensor (type={type(out).__name__})")
     if not isinstance(out.data, Traced):
-        raise ValueError(f"compile: the output of {name} does not depend on its input")
+        raise ValueError(f"{op}: the output of {name} does not depend on its input")
     return Graph(x, out.data.value, tuple(recorder.nodes))
 
 
@@ -110,6 +112,12 @@ def _describe(module: Module | None, paths: dict[Module, str]) -> str:
     path = paths.get(module, "") if module is not None else ""
     kind = type(module).__name__
     return f"{path} ({kind})" if path else kind
+
+
+def layer_of(net: Module, node: Node) -> str:
+    """Return the layer that a node came from, as messages name it."""
+    module = dict(net.named_modules()).get(node.layer)
+    return f"{node.layer} ({type(module).__name__})" if node.layer and module else node.layer
 
 
 def _difference(one: Graph, other: Graph) -> str | None:

@@ -19,8 +19,9 @@ class Untraceable(Exception):
 class _Recorder(Protocol):
     def arithmetic(self, ufunc: Any, x: Any, y: Any) -> Traced: ...
     def reshape(self, x: Traced, shape: tuple[int, ...]) -> Traced: ...
-    def channels(self, x: Traced, key: Any) -> Traced: ...
-    def mean(self, x: Traced, axis: Any, keepdims: bool) -> Traced: ...
+    def permute(self, x: Traced, dims: tuple[int, ...]) -> Traced: ...
+    def index(self, x: Traced, key: Any) -> Traced: ...
+    def reduce(self, op: str, x: Traced, axis: Any, keepdims: bool) -> Traced: ...
 
 
 class Traced(np.ndarray[Any, Any]):
@@ -41,14 +42,14 @@ class Traced(np.ndarray[Any, Any]):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         if method != "__call__" or options or len(inputs) > 2:
-            raise Untraceable(f"uses np.{ufunc.__name__} in a way that cannot be compiled")
+            raise Untraceable(f"uses np.{ufunc.__name__} in a way that cannot be traced")
         return self.recorder.arithmetic(ufunc, inputs[0], inputs[1] if len(inputs) > 1 else None)
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> NoReturn:
-        raise Untraceable(f"uses np.{function.__name__}, which cannot be compiled")
+        raise Untraceable(f"uses np.{function.__name__}, which cannot be traced")
 
     def __getitem__(self, key: Any) -> Any:
-        return self.recorder.channels(self, key)
+        return self.recorder.index(self, key)
 
     def reshape(self, *shape: Any, **options: Any) -> Any:
         sizes = shape[0] if len(shape) == 1 else shape
@@ -56,7 +57,14 @@ class Traced(np.ndarray[Any, Any]):
         return self.recorder.reshape(self, _complete(self.shape, tuple(map(int, sizes))))
 
     def mean(self, axis: Any = None, dtype: Any = None, out: Any = None, **options: Any) -> Any:
-        return self.recorder.mean(self, axis, bool(options.get("keepdims", False)))
+        return self.recorder.reduce("mean", self, axis, bool(options.get("keepdims", False)))
+
+    def sum(self, axis: Any = None, dtype: Any = None, out: Any = None, **options: Any) -> Any:
+        return self.recorder.reduce("sum", self, axis, bool(options.get("keepdims", False)))
+
+    def transpose(self, *dims: Any) -> Any:
+        axes = dims[0] if len(dims) == 1 and isinstance(dims[0], tuple) else dims
+        return self.recorder.permute(self, axes or tuple(reversed(range(self.ndim))))
 
 
 def _complete(shape: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[int, ...]:
@@ -66,7 +74,7 @@ def _complete(shape: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[int, ...
 
 def _refuse(name: str) -> Callable[..., NoReturn]:
     def refused(self: Any, *args: Any, **options: Any) -> NoReturn:
-        raise Untraceable(f"needs the values of its input ({name}), so it cannot be compiled")
+        raise Untraceable(f"needs the values of its input ({name}), so it cannot be traced")
 
     return refused
 

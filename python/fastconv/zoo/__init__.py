@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from .archive import Archive, FormatError
 from .door import load, read
+from .writers.onnx import export_onnx
 from .writers.safetensors import save
 
-__all__ = ["Archive", "FormatError", "load", "read", "save"]
+__all__ = ["Archive", "FormatError", "export_onnx", "load", "read", "save"]

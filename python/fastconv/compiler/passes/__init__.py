@@ -10,14 +10,16 @@ from .clean import drop_identities, remove_dead
 from .concat import copy_input, slice_concats
 from .epilogue import fuse_activations, fuse_additions
 from .fold import fold_affine, fold_padding
+from .lower import lower
 from .pooling import fuse_pooling
 from .reshape import flatten_in_memory_order, lower_reshapes
 from .siblings import merge_siblings
 
-__all__ = ["PASSES", "optimise"]
+__all__ = ["PASSES", "drop_identities", "optimise", "remove_dead"]
 
 PASSES: Final[tuple[Callable[[Graph], Graph], ...]] = (
     remove_dead,
+    lower,
     drop_identities,
     fold_padding,
     fold_affine,

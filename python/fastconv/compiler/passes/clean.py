@@ -31,7 +31,7 @@ def _is_identity(node: Node) -> bool:
     if node.op in ("dropout", "identity"):
         return True
     # These return their input if they keep its shape.
-    keeps = ("adaptive_avg_pool2d", "concat", "pad", "reshape", "slice")
+    keeps = ("adaptive_avg_pool2d", "concat", "index", "pad", "reshape", "slice")
     if node.op in keeps:
         return node.output.shape == node.inputs[0].shape
     return node.op == "activation" and node["activation"] == ("clip", None, None)

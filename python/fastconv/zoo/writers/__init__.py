@@ -1,1 +1,1 @@
-"""What the zoo can write."""
+"""One module a format that networks are written in."""
