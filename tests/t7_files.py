@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Closure", "Function", "Obj", "Tensor", "lua_list", "module", "write"]
+__all__ = ["Closure", "Function", "Obj", "Storage", "Tensor", "lua_list", "module", "write"]
 
 _NAMES = {"f2": "Half", "f4": "Float", "f8": "Double", "i8": "Long", "i4": "Int", "u1": "Byte"}
 
@@ -38,6 +38,14 @@ class Tensor:
 
 
 @dataclass(eq=False)
+class Storage:
+    """A storage by itself; arrays and tensors bring theirs."""
+
+    array: np.ndarray
+    device: str = ""
+
+
+@dataclass(eq=False)
 class Function:
     """A function as older (tag 6) files hold it."""
 
@@ -56,11 +64,11 @@ def lua_list(*values: Any) -> dict[int, Any]:
     return dict(enumerate(values, 1))
 
 
-def module(name: str, *modules: Obj, version: int | None = 1, **fields: Any) -> Obj:
+def module(kind: str, /, *modules: Obj, version: int | None = 1, **fields: Any) -> Obj:
     """A layer, or a container of layers, with the fields that every module has."""
     scratch = {"output": np.zeros(0, np.float32), "train": False, "_type": "torch.FloatTensor"}
     inside = {"modules": lua_list(*modules)} if modules else {}
-    return Obj(name, {**scratch, **inside, **fields}, version)
+    return Obj(kind, {**scratch, **inside, **fields}, version)
 
 
 def write(content: Any, ascii: bool = False, order: str = "<", long_size: int = 8) -> bytes:
@@ -112,7 +120,7 @@ class _Writer:
             self._class(value.name, value.version)
             self.object(value.fields)
             return
-        if isinstance(value, _Storage):
+        if isinstance(value, Storage):
             kind = np.dtype(value.array.dtype).str[1:]
             self._class(f"torch.{value.device or _NAMES[kind]}Storage")
             self._numbers(self._long, len(value.array))
@@ -133,9 +141,9 @@ class _Writer:
 
     def _storage_of(self, tensor: Tensor) -> Any:
         for kept in self._kept:
-            if isinstance(kept, _Storage) and kept.array is tensor.storage:
+            if isinstance(kept, Storage) and kept.array is tensor.storage:
                 return kept
-        return _Storage(tensor.storage, tensor.device)
+        return Storage(tensor.storage, tensor.device)
 
     def _class(self, name: str, version: int | None = 1) -> None:
         if version is not None:
@@ -177,9 +185,3 @@ class _Writer:
         else:
             self.out += array.astype(self._order + kind).tobytes()
             self.out += b"\n" if self._ascii and len(array) else b""
-
-
-@dataclass(eq=False)
-class _Storage:
-    array: Any
-    device: str

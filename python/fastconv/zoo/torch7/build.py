@@ -110,7 +110,12 @@ class _Builder:
             )
         if not isinstance(x, _Value):
             raise refuse(module, "the input must be one tensor", inputs=len(x), place=path)
-        layers, axes = LAYERS[module.name](module, x.axes)
+        try:
+            layers, axes = LAYERS[module.name](module, x.axes)
+        except FormatError:
+            raise
+        except (TypeError, ValueError) as error:  # what this library's layer does not take
+            raise refuse(module, "the fields must fit the layer", reason=str(error)) from error
         place = x.name if flag(module, "inplace") else None
         for layer in layers:
             x = self._append(label(module, path), layer, [x], axes, place)

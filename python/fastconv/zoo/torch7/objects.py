@@ -90,11 +90,15 @@ def read_objects(data: bytes) -> Any:
     try:
         return _Reader(BinarySource(data, order, 8)).read()
     except FormatError as error:
+        # Windows and machines of 32 bits had a shorter `long`; the file does not say.
+        source = BinarySource(data, order, 4)
         try:
-            # Windows and machines of 32 bits had a shorter `long`; the file does not say.
-            return _Reader(BinarySource(data, order, 4)).read()
+            found = _Reader(source).read()
         except FormatError:
             raise error from None
+        if source.left:
+            raise error
+        return found
 
 
 class _Reader:
