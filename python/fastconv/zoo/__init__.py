@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from .archive import Archive, FormatError
+from .doctor import inspect
 from .door import load, read
 
-__all__ = ["Archive", "FormatError", "load", "read"]
+__all__ = ["Archive", "FormatError", "inspect", "load", "read"]

@@ -45,7 +45,8 @@ def build(root: TorchObject) -> nn.GraphModule:
     FormatError for classes that this library has no layer for.
     """
     builder = _Builder()
-    out = builder.run(root, _Value(_INPUT, 4), "")
+    with nn.init.skip_init():  # the file has all weights
+        out = builder.run(root, _Value(_INPUT, 4), "")
     values = [out] if isinstance(out, _Value) else out
     names = [value.name for value in values if isinstance(value, _Value)]
     if len(names) != len(values) or not names:
