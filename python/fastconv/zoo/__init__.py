@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from .archive import Archive, FormatError
-from .doctor import inspect
+from .doctor import Report, inspect
 from .door import load, read
 
-__all__ = ["Archive", "FormatError", "inspect", "load", "read"]
+__all__ = ["Archive", "FormatError", "Report", "inspect", "load", "read"]

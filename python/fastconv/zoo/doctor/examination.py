@@ -18,7 +18,7 @@ from .activations import common_input, layers_beside, outputs_beside
 from .hints import hints_of_pairs, hints_of_weights
 from .matching import Match, nearest
 from .pairing import pair_up
-from .report import Comparison, Layer, Report
+from .report import Comparison, Layer, Report, preset_text
 
 __all__ = ["inspect"]
 
@@ -94,6 +94,8 @@ def _compare(report: Report, archive: Archive, against: Path) -> Comparison:
     report.hints += hints_of_pairs(
         comparison.pairs, _first(ours, report.net, Conv2d, 4), _first(ours, report.net, Linear, 2)
     )
+    if report.preset and net and net.preset and report.preset != net.preset:
+        report.hints.append(f"photos enter the other otherwise: {preset_text(net.preset)}")
     if report.net is None or net is None:
         comparison.note = f"layers were not compared: {report.problem or problem}"
         return comparison

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isclose
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from .relations import invariants, relation
@@ -22,8 +22,8 @@ _TOLERANCE = 1e-4  # of sums over all elements, after rounding to half precision
 def pair_up(ours: Tensors, theirs: Tensors) -> list[Pair]:
     """Return every tensor of the first, and what is left of the second, in their order.
 
-    By names where most are common. Else those come together whose elements are the same but for
-    their order and signs, and what then is left by size, in the order in which it comes.
+    By names where most are common. Then those come together whose elements are the same but for
+    their order and signs, and what is left by size, in the order in which it comes.
     """
     ours, theirs = (
         {name: array for name, array in side.items() if not name.endswith(_COUNTER)}
@@ -31,7 +31,11 @@ def pair_up(ours: Tensors, theirs: Tensors) -> list[Pair]:
     )
     common = [name for name in ours if name in theirs]
     named = 2 * len(common) > min(len(ours), len(theirs))
-    partners = {name: name for name in common} if named else _by_content(ours, theirs)
+    partners = {name: name for name in common} if named else {}
+    partners |= _by_content(
+        {name: array for name, array in ours.items() if name not in partners},
+        {name: array for name, array in theirs.items() if name not in partners},
+    )
     pairs = [
         Pair(name, partners[name], relation(array, theirs[partners[name]]))
         if name in partners
@@ -43,19 +47,25 @@ def pair_up(ours: Tensors, theirs: Tensors) -> list[Pair]:
 
 
 def _by_content(ours: Tensors, theirs: Tensors) -> dict[str, str]:
-    free = {name: (array.size, invariants(array)) for name, array in theirs.items()}
+    free: dict[int, dict[str, tuple[float, float]]] = {}  # by size
+    for name, array in theirs.items():
+        free.setdefault(array.size, {})[name] = invariants(array)
     partners: dict[str, str] = {}
     for name, array in ours.items():
         sums = invariants(array)
-        for other, (size, other_sums) in free.items():
-            if size == array.size and np.allclose(sums, other_sums, rtol=_TOLERANCE, atol=0):
+        candidates = free.get(array.size, {})
+        for other, other_sums in candidates.items():
+            if all(map(_alike, sums, other_sums)):
                 partners[name] = other
-                del free[other]
+                del candidates[other]
                 break
     for name, array in ours.items():
-        if name not in partners:
-            other = next((n for n, (size, _) in free.items() if size == array.size), "")
-            if other:
-                partners[name] = other
-                del free[other]
-    return {name: partners[name] for name in ours if name in partners}
+        left = free.get(array.size)
+        if name not in partners and left:
+            partners[name] = next(iter(left))
+            del left[partners[name]]
+    return partners
+
+
+def _alike(a: float, b: float) -> bool:
+    return isclose(a, b, rel_tol=_TOLERANCE)

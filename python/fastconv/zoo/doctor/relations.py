@@ -38,27 +38,24 @@ class Relation(NamedTuple):
 
 def relation(a: Array, b: Array) -> Relation:
     """Return what array `a` is to `b`."""
-    a, b = (np.asarray(x, np.float64) for x in (a, b))
     if a.size != b.size or sorted(_long_axes(a)) != sorted(_long_axes(b)):
         return Relation("shape")
-    if a.shape == b.shape:
-        if np.array_equal(a, b, equal_nan=True):
-            return Relation("equal")
-        error = relative_error(a, b)
-        if error <= _CLOSE:
-            return Relation("close", error=error)
+    if a.shape == b.shape and np.array_equal(a, b, equal_nan=a.dtype.kind == "f"):
+        return Relation("equal")
+    a, b = (x.astype(np.float32) if x.dtype != np.float64 else x for x in (a, b))
+    error = relative_error(a, b) if a.shape == b.shape else float("inf")
+    if error <= _CLOSE:
+        return Relation("close", error=error)
     if a.size < 2 or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return Relation("differ", error=float("inf"))
     for name, candidate in _candidates(a, b):
-        factor = _factor(a, candidate)
-        scaled = factor is not None and abs(factor - 1) > _CLOSE
-        if not name and not scaled:
-            continue  # compared above
-        error = relative_error(a, candidate * factor if scaled and factor else candidate)
-        if error <= _CLOSE:
-            kind = " and ".join(filter(None, [name, "scaled" if scaled else ""]))
-            return Relation(kind, factor if scaled and factor else 1.0, error)
-    error = relative_error(a, b) if a.shape == b.shape else float("inf")
+        factor = _factor(a, candidate) or 1.0
+        scaled = abs(factor - 1) > _CLOSE
+        if name or scaled:
+            left = relative_error(a, candidate * factor if scaled else candidate)
+            if left <= _CLOSE:
+                kind = " and ".join(filter(None, [name, "scaled" if scaled else ""]))
+                return Relation(kind, factor if scaled else 1.0, left)
     return Relation("differ", error=error)
 
 
@@ -67,7 +64,7 @@ def relative_error(a: Array, b: Array) -> float:
     if a.size == 0:
         return 0.0
     with np.errstate(all="ignore"):
-        difference = float(np.abs(np.asarray(a, np.float64) - b).max())
+        difference = float(np.abs(a - b).max())
         largest = float(np.abs(b).max())
     if not np.isfinite(difference):
         return float("inf")
@@ -81,42 +78,51 @@ def invariants(a: Array) -> tuple[float, float]:
 
 
 def _candidates(a: Array, b: Array) -> Iterator[tuple[str, Array]]:
-    """Yield b as a format might have changed it, in the shape of a, the simplest changes first."""
+    """Yield b as a format might have changed it, in the shape of a, the simplest changes first.
+
+    Only what fits one row of a is yielded, which excludes almost all.
+    """
+    row = int(np.argmax(np.abs(a).reshape(len(a), -1).max(1)))
+    for name, candidate in _changes(a, b):
+        if _parallel(a[row], candidate[row]):
+            yield name, candidate
+    if a.ndim == b.ndim == 2 and a.shape == b.shape:
+        for order in _flattenings(b.shape[1]):
+            if _parallel(a[row], b[row, order]):
+                yield "flattened otherwise", b[:, order]
+    if a.shape == b.shape and len(a) > 1:
+        yield "rows permuted", _rows(a, b)
+
+
+def _changes(a: Array, b: Array) -> Iterator[tuple[str, Array]]:
     if a.shape == b.shape:
         yield "", b
         if b.ndim == 4:
-            flipped = b[:, :, ::-1, ::-1]
-            if b.shape[2:] != (1, 1):
-                yield "flipped", flipped
-            if b.shape[1] > 1:
-                yield "channels reversed", b[:, ::-1]
-                yield "flipped and channels reversed", flipped[:, ::-1]
-        if b.ndim == 2:
-            yield from (("flattened otherwise", c) for c in _flattened(a, b))
-    for axes in permutations(range(b.ndim)) if b.ndim <= 4 else ():
+            yield "flipped", b[:, :, ::-1, ::-1]
+            yield "channels reversed", b[:, ::-1]
+            yield "flipped and channels reversed", b[:, ::-1, ::-1, ::-1]
+    for axes in permutations(range(b.ndim)) if 1 < b.ndim <= 4 else ():
         turned = b.transpose(axes)
-        if axes != tuple(range(b.ndim)) and turned.shape == a.shape:
+        if axes == tuple(range(b.ndim)):
+            continue
+        if turned.shape == a.shape:
             yield "axes permuted", turned
-            if turned.ndim == 4:
+            if b.ndim == 4:  # height and width are the last axes of one of the two
+                yield "axes permuted and flipped", b[:, :, ::-1, ::-1].transpose(axes)
                 yield "axes permuted and flipped", turned[:, :, ::-1, ::-1]
-    if a.shape == b.shape and (rows := _rows(a, b)) is not None:
-        yield "rows permuted", rows
+    if a.ndim != b.ndim:
+        yield "reshaped", b.reshape(a.shape)
 
 
-def _flattened(a: Array, b: Array) -> Iterator[Array]:
-    """Yield b with its columns in the other order of maps, for every number of channels."""
-    columns = b.shape[1]
+def _flattenings(columns: int) -> Iterator[NDArray[np.intp]]:
+    """Yield the orders of columns that exchange CHW and HWC, for every number of channels."""
     small = {n for n in range(2, isqrt(columns) + 1) if columns % n == 0}
     for channels in sorted(small | {columns // n for n in small}):
-        order = np.arange(columns).reshape(-1, channels).T.reshape(-1)
-        if _parallel(a[0], b[0, order]):  # a row is enough to exclude almost all
-            yield b[:, order]
+        yield np.arange(columns).reshape(-1, channels).T.reshape(-1)
 
 
-def _rows(a: Array, b: Array) -> Array | None:
-    """Return b with its rows in such an order that those like a's are where a's are, perhaps."""
-    if len(a) < 2:
-        return None
+def _rows(a: Array, b: Array) -> Array:
+    """Return b with its rows where a has the like, if a has them all in another order."""
     weights = np.random.default_rng(0).standard_normal(a[0].size)
     keys = [x.reshape(len(x), -1) @ weights for x in (a, b)]
     order = np.empty(len(a), int)
@@ -127,8 +133,8 @@ def _rows(a: Array, b: Array) -> Array | None:
 
 def _factor(a: Array, b: Array) -> float | None:
     """Return the number that b times comes nearest to a."""
-    power = float((b * b).sum())
-    factor = float((a * b).sum()) / power if power else 0.0
+    power = float(np.vdot(b, b))
+    factor = float(np.vdot(a, b)) / power if power else 0.0
     return factor if factor > 0 else None
 
 

@@ -13,7 +13,7 @@ from ...nn import Module
 from .matching import Match
 from .relations import Relation
 
-__all__ = ["Comparison", "Layer", "Pair", "Report"]
+__all__ = ["Comparison", "Layer", "Pair", "Report", "preset_text"]
 
 _SHOWN = 12  # rows of a table that is not asked for in full
 
@@ -96,7 +96,7 @@ class Report:
         lines.append(f"network: {self._network()}")
         if self.match is not None:
             lines += [f"  {line}" for line in str(self.match).splitlines()]
-        lines.append(f"preset: {_preset_text(self.preset)}")
+        lines.append(f"preset: {preset_text(self.preset)}")
         lines.append(f"classes: {_classes_text(self.classes)}")
         lines += ["hints:"] * bool(self.hints) + [f"- {hint}" for hint in self.hints]
         return "\n".join(lines + ([str(self.comparison)] if self.comparison else []))
@@ -139,7 +139,8 @@ def _pair_text(pair: Pair) -> str:
     return f"{_names(pair.name, pair.other)}: {pair.relation}"
 
 
-def _preset_text(preset: Preset | None) -> str:
+def preset_text(preset: Preset | None) -> str:
+    """Return a preset in one line."""
     if preset is None:
         return "unknown: set net.preset before net.predict"
     size = "x".join(map(str, preset.size))
