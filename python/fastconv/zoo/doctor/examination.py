@@ -13,7 +13,7 @@ from ... import models
 from ...nn import Conv2d, Linear, Module
 from ...train.pretrained import read_weights
 from ..archive import Archive
-from ..door import instantiate, read, scheme_of
+from ..door import instantiate, read
 from .activations import common_input, layers_beside, outputs_beside
 from .hints import hints_of_pairs, hints_of_weights
 from .matching import Match, nearest
@@ -66,14 +66,13 @@ def _network(archive: Archive) -> tuple[Module | None, str]:
 
 
 def _match(archive: Archive, net: Module | None) -> Match | None:
-    if net is None:
-        return nearest({name: array.shape for name, array in archive.tensors.items()})
-    if archive.build is None:
-        scheme = scheme_of(archive)
-        variant = scheme.options.get("variant", models.variants(scheme.architecture)[0])
-        count = len(net.state_dict())
-        return Match(scheme.architecture, variant, count, count, (), (), ())
-    return nearest({name: array.shape for name, array in net.state_dict().items()})
+    tensors = archive.tensors if net is None else net.state_dict()
+    known = getattr(net, "architecture", None)  # of networks that `models` built
+    if known is None:
+        return nearest({name: array.shape for name, array in tensors.items()})
+    name, options = known
+    variant = options.get("variant", models.variants(name)[0])
+    return Match(name, variant, len(tensors), len(tensors), (), (), ())
 
 
 def _compare(report: Report, archive: Archive, against: Path) -> Comparison:
