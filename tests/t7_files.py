@@ -19,11 +19,15 @@ _NAMES = {"f2": "Half", "f4": "Float", "f8": "Double", "i8": "Long", "i4": "Int"
 
 @dataclass(eq=False)
 class Obj:
-    """An object of a class; `version` None writes no version, as the oldest files have none."""
+    """An object of a class; `version` None writes no version, as the oldest files have none.
+
+    `before` are objects that the class writes ahead of its fields.
+    """
 
     name: str
     fields: dict[Any, Any]
     version: int | None = 1
+    before: tuple[Any, ...] = ()
 
 
 @dataclass(eq=False)
@@ -118,6 +122,8 @@ class _Writer:
     def _torch(self, value: Any) -> None:
         if isinstance(value, Obj):
             self._class(value.name, value.version)
+            for extra in value.before:
+                self.object(extra)
             self.object(value.fields)
             return
         if isinstance(value, Storage):

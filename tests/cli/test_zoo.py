@@ -111,9 +111,9 @@ def test_convert_to_onnx(file: Path, tmp_path: Path) -> None:
     succeed("convert", file, out)
     shape = onnx.load(out).graph.input[0].type.tensor_type.shape.dim
     assert [d.dim_value for d in shape][1:] == [3, 224, 224]
-    succeed("convert", file, out, "--input-shape", "3,240,240")
+    succeed("convert", file, out, "--input-shape", "3,226,226")
     shape = onnx.load(out).graph.input[0].type.tensor_type.shape.dim
-    assert [d.dim_value for d in shape][1:] == [3, 240, 240]
+    assert [d.dim_value for d in shape][1:] == [3, 226, 226]
 
 
 def test_mistakes(file: Path, tmp_path: Path, photo: Path) -> None:

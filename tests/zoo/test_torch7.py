@@ -449,6 +449,17 @@ def test_shared_layers_and_names(tmp_path: Path) -> None:
     np.testing.assert_allclose(net(A).numpy(), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("version", [None, 1, 3])
+def test_copies_for_several_devices(tmp_path: Path, version: int | None) -> None:
+    """Its later versions write the devices ahead of the fields, and an object that refers back."""
+    copies = module("nn.DataParallelTable", module("nn.Sequential", module("nn.Tanh")))
+    copies.version = version
+    copies.before = (lua_list(1, 2),) if version == 3 else ()
+    copies.fields["impl"] = Obj("nn.DataParallelTable.Basic", {"dpt": copies})
+    net = load(tmp_path, {"model": copies, "epoch": 7})
+    np.testing.assert_allclose(net(A).numpy(), np.tanh(A), rtol=1e-4)
+
+
 def test_photos_of_the_residual_networks(tmp_path: Path) -> None:
     parts = [
         convolution("cudnn.SpatialConvolution", normal(64, 3, 7, 7), None, 2, 3),

@@ -16,7 +16,7 @@ __all__ = ["hints_of_pairs", "hints_of_weights"]
 def hints_of_weights(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any]) -> list[str]:
     """Return what one file's own content gives away."""
     hints: list[str] = []
-    if str(metadata.get("backend", "")).lower() == "theano":
+    if metadata.get("theano") or str(metadata.get("backend", "")).lower() == "theano":
         hints.append(
             "the file says that Theano wrote it: its kernels convolve, and are flipped in height "
             "and width when they are read"

@@ -186,6 +186,8 @@ class _Reader:
             self._known[index] = read(name, _ELEMENTS[array[1]])
             return self._known[index]
         found = self._known[index] = TorchObject(name, version)
+        if name == "nn.DataParallelTable" and version >= 2:
+            self.read()  # which devices it was on
         fields = self.read()
         if not isinstance(fields, Table):
             raise FormatError(
