@@ -478,6 +478,31 @@ def test_photos_of_the_residual_networks(tmp_path: Path) -> None:
     assert load(tmp_path, module("nn.Sequential", *parts)).preset is None
 
 
+@pytest.mark.donor
+def test_another_reader_agrees(tmp_path: Path) -> None:
+    """That the files written here are Torch7's, in the eyes of the package torchfile."""
+    torchfile = pytest.importorskip("torchfile")
+    shared = np.arange(24, dtype=np.float32)
+    conv = convolution(
+        "nn.SpatialConvolution", normal(6, 6, 3, 3), normal(6), 1, 1, passed=Closure()
+    )
+    content = {
+        "turned": Tensor(shared, (4, 3), (1, 4), offset=13),
+        "long": np.array([1, -2, 2**40]),
+        "net": module("nn.Sequential", conv, conv, version=None),
+    }
+    file = tmp_path / "net.t7"
+    file.write_bytes(write(content))
+    theirs, ours = torchfile.load(str(file)), zoo.read(file).tensors
+    np.testing.assert_array_equal(theirs[b"turned"], shared[12:].reshape(3, 4).T)
+    np.testing.assert_array_equal(theirs[b"long"], content["long"])
+    first, second = theirs[b"net"].modules
+    assert first is second and first.torch_typename() == b"nn.SpatialConvolution"
+    for key in ("weight", "bias"):
+        np.testing.assert_array_equal(first[key.encode()], ours[f"1.{key}"])
+    assert (first[b"kW"], first[b"padH"]) == (3, 1)
+
+
 # What must be refused.
 
 
@@ -538,6 +563,14 @@ BAD: dict[str, tuple[Any, str]] = {
     "a table": (
         module("nn.Sequential", module("nn.ConcatTable", module("nn.Tanh")), module("nn.Tanh")),
         "must be one tensor",
+    ),
+    "three to subtract": (
+        module(
+            "nn.Sequential",
+            module("nn.ConcatTable", module("nn.Tanh"), module("nn.Tanh"), module("nn.Tanh")),
+            module("nn.CSubTable"),
+        ),
+        r"there must be two inputs \(inputs=3\)",
     ),
     "no table": (module("nn.Sequential", module("nn.CAddTable")), "a table of tensors"),
     "maps": (

@@ -54,7 +54,8 @@ class Comparison:
             counts = Counter(p.relation.kind if p.relation else "alone" for p in self.pairs)
             lines.append("  tensors: " + ", ".join(f"{n} {kind}" for kind, n in counts.items()))
             odd = [p for p in self.pairs if not p.relation or p.relation.kind != "equal"]
-            lines += [f"    {_pair_text(pair)}" for pair in odd[:_SHOWN]] + _more(odd)
+            lines += [f"    {_pair_text(pair)}" for pair in odd[:_SHOWN]]
+            lines += _more(odd, 4)
         if self.apart is not None:
             before = self.layers.index(self.apart)
             lines.append(
@@ -117,8 +118,8 @@ class Report:
         return f"{type(self.net).__name__}, {len(layers)} layers, {learned:,} parameters"
 
 
-def _more(rows: list[Any]) -> list[str]:
-    return [f"  ... and {len(rows) - _SHOWN} more"] if len(rows) > _SHOWN else []
+def _more(rows: list[Any], indent: int = 2) -> list[str]:
+    return [f"{' ' * indent}... and {len(rows) - _SHOWN} more"] if len(rows) > _SHOWN else []
 
 
 def _short(value: Any) -> bool:

@@ -27,6 +27,7 @@ _JOINING: dict[str, Callable[[], nn.Module]] = {
     "nn.CMulTable": nn.Mul,
     "nn.CDivTable": nn.Div,
 }
+_OF_TWO = ("nn.CSubTable", "nn.CDivTable")
 _INPUT = "input"
 
 
@@ -98,6 +99,8 @@ class _Builder:
             return _CONTAINERS[module.name](self, module, x, path)
         if module.name in _JOINING:
             xs = self._table(module, x)
+            if module.name in _OF_TWO and len(xs) != 2:
+                raise refuse(module, "there must be two inputs", inputs=len(xs))
             axes = max(value.axes for value in xs)
             joined = _JOINING[module.name]()
             place = xs[0].name if flag(module, "inplace") else None
