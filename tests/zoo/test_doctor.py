@@ -15,6 +15,7 @@ pytest.importorskip("fastconv._core", reason="fastconv is not built")
 from fastconv import models, reference, zoo
 from fastconv.nn import init
 from fastconv.zoo.doctor import relation
+from fastconv.zoo.doctor.activations import layers_beside
 from fastconv.zoo.doctor.hints import hints_of_weights
 from fastconv.zoo.doctor.matching import nearest
 from fastconv.zoo.doctor.pairing import pair_up
@@ -195,6 +196,43 @@ def test_networks_that_are_written_otherwise(tmp_path: Path) -> None:
     comparison = zoo.inspect(first, against=second).comparison
     assert comparison is not None and comparison.apart is not None
     assert (comparison.apart.name, comparison.apart.other) == ("2_2", "2_1")
+
+
+def test_a_file_beside_a_network_of_ours(tmp_path: Path) -> None:
+    """The same network as one file describes it, and as `models` has it."""
+    net = models.lenet5().eval()
+    w = net.state_dict()
+
+    def conv(name: str, pad: int) -> Obj:
+        return convolution(w[f"{name}.weight"], w[f"{name}.bias"], 1, padW=pad, padH=pad)
+
+    def linear(name: str) -> Obj:
+        return module("nn.Linear", weight=w[f"{name}.weight"], bias=w[f"{name}.bias"])
+
+    def pool() -> Obj:
+        return module("nn.SpatialMaxPooling", kW=2, kH=2)
+
+    content = module(
+        "nn.Sequential",
+        module("nn.Sequential", conv("conv1", 2), module("nn.ReLU"), pool()),
+        module("nn.Sequential", conv("conv2", 0), module("nn.ReLU"), pool()),
+        module("nn.Sequential", conv("conv3", 0), module("nn.ReLU")),
+        module("nn.View", size=Storage(np.array([120])), numInputDims=3),
+        module("nn.Sequential", linear("fc1"), module("nn.ReLU"), linear("fc2")),
+    )
+    report = zoo.inspect(saved(tmp_path, "lenet", content))
+    assert report.match is not None and report.match.exact
+    assert report.match.architecture == "lenet5" and report.net is not None
+    pairs = pair_up(report.net.state_dict(), w)
+    assert [p.other for p in pairs] == list(w)
+    x = random(1, 1, 28, 28)
+    layers = layers_beside(report.net, net, x, pairs)
+    names = ["conv1", "conv2", "conv3", "fc1", "fc2", "output"]
+    assert [layer.other for layer in layers] == names
+    assert all(layer.error < 1e-5 for layer in layers)
+    net.conv3.bias.data[...] += 1
+    errors = [layer.error for layer in layers_beside(report.net, net, x, pairs)]
+    assert [error > 1e-3 for error in errors] == [False, False, True, True, True, True]
 
 
 def test_other_classes_and_missing_layers(tmp_path: Path) -> None:
