@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("fastconv._core", reason="fastconv is not built")
 
 from fastconv import models, reference, zoo
+from fastconv.data import Preset
 from fastconv.nn import init
 from fastconv.zoo.doctor import relation
 from fastconv.zoo.doctor.activations import layers_beside
@@ -196,6 +197,23 @@ def test_networks_that_are_written_otherwise(tmp_path: Path) -> None:
     comparison = zoo.inspect(first, against=second).comparison
     assert comparison is not None and comparison.apart is not None
     assert (comparison.apart.name, comparison.apart.other) == ("2_2", "2_1")
+
+
+def test_other_presets(tmp_path: Path) -> None:
+    pytest.importorskip(
+        "fastconv.zoo.writers.safetensors", reason="zoo/writers/safetensors.py is not there yet"
+    )
+    save: Any = vars(zoo)["save"]
+    net, files = models.lenet5(), [tmp_path / "first.safetensors", tmp_path / "second.safetensors"]
+    for file, scale in zip(files, (1.0, 0.5), strict=True):
+        net.preset = Preset((28, 28), None, "L", (0.0,), (scale,))
+        save(net, file)
+    report = zoo.inspect(files[0], against=files[1])
+    assert report.hints == [
+        "photos enter the other otherwise: L, 28x28 squeezed, mean (0.0,), scale (0.5,)"
+    ]
+    assert "preset: L, 28x28 squeezed, mean (0.0,), scale (1.0,)" in str(report)
+    assert str(report.match) == "is lenet5 (modern): 10 of 10 tensors fit"
 
 
 def test_a_file_beside_a_network_of_ours(tmp_path: Path) -> None:
