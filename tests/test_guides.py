@@ -18,7 +18,11 @@ GUIDES = {
     for path in sorted(DOCS.glob("*.md"))
     if (blocks := list(re.finditer(r"^```python\n(.*?)^```$", path.read_text(), re.M | re.S)))
 }
-NEEDS = {"training.md": ("safetensors", "matplotlib"), "transfer.md": ("matplotlib",)}
+NEEDS = {
+    "training.md": ("safetensors", "matplotlib"),
+    "transfer.md": ("matplotlib",),
+    "zoo.md": ("fastconv.zoo.writers.safetensors", "fastconv.zoo.writers.onnx", "onnx"),
+}
 
 
 @pytest.mark.parametrize("name", GUIDES)

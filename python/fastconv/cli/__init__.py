@@ -1,7 +1,7 @@
-"""The command `fastconv`: info, summary, train, finetune, demo.
+"""The command `fastconv`: info, summary, train, finetune, inspect, predict, convert, demo.
 
-They need the extra `cli`, `finetune` also `data` (and `plots` for its report), `demo` the extra
-`demo`.
+They need the extra `cli`, `finetune` also `data` (and `plots` for its report), `inspect`,
+`predict` and `convert` the extra `zoo` for most files, `demo` the extra `demo`.
 """
 
 from __future__ import annotations

@@ -6,9 +6,12 @@ from typing import Any
 
 import click
 
+from .convert import convert
 from .demo import demo
 from .finetune import finetune
 from .info import info
+from .inspect import inspect
+from .predict import predict
 from .summary import summary
 from .train import train
 
@@ -53,5 +56,5 @@ def commands() -> None:
     """Convolutional networks on CPUs."""
 
 
-for _command in (info, summary, train, finetune, demo):
+for _command in (info, summary, train, finetune, inspect, predict, convert, demo):
     commands.add_command(_command)

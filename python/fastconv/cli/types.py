@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-__all__ = ["ModelName", "OutputFile", "Shape"]
+__all__ = ["ModelName", "OutputFile", "Shape", "ZooFile"]
 
 if TYPE_CHECKING:  # older releases of click cannot subscript it
     _ParamType = click.ParamType[Any]
@@ -76,3 +76,16 @@ class OutputFile(_ParamType):
             self.fail(f"{value!r}: there is no folder {path.parent}", param, ctx)
         checked = click.Path(dir_okay=False, writable=True, path_type=Path)
         return Path(checked.convert(path, param, ctx))
+
+
+class ZooFile(_ParamType):
+    """A file that a zoo published, the folder of a SavedModel, or a TensorFlow checkpoint without
+    its suffix."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
+        path = Path(value)
+        if not path.exists() and not Path(f"{path}.index").exists():
+            self.fail(f"{str(path)!r} does not exist", param, ctx)
+        return path

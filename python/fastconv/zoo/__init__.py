@@ -8,8 +8,18 @@
 from __future__ import annotations
 
 from .archive import Archive, FormatError
+from .doctor import Report, inspect
 from .door import load, read
 from .writers.onnx import export_onnx
 from .writers.safetensors import save
 
-__all__ = ["Archive", "FormatError", "export_onnx", "load", "read", "save"]
+__all__ = [
+    "Archive",
+    "FormatError",
+    "Report",
+    "export_onnx",
+    "inspect",
+    "load",
+    "read",
+    "save",
+]

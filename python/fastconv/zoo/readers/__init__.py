@@ -10,7 +10,13 @@ from ..archive import FormatError, Reader
 __all__ = ["reader_of"]
 
 # In the order in which they are asked: those with unmistakable beginnings first.
-_NAMES: tuple[str, ...] = ("pytorch", "npz", "safetensors", "lasagne")
+_NAMES: tuple[str, ...] = (
+    "pytorch",
+    "npz",
+    "safetensors",
+    "torch7",
+    "lasagne",
+)
 _HEAD = 1 << 16
 
 
