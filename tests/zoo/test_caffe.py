@@ -10,17 +10,9 @@ import pytest
 
 import fastconv
 from caffe_files import (
-    blob,
     caffemodel,
-    layer,
-    legacy_blob,
-    message,
-    number,
-    text,
-    v0_layer,
-    v1_layer,
 )
-from fastconv import models, reference, zoo
+from fastconv import reference, zoo
 
 pytest.importorskip("google.protobuf")
 

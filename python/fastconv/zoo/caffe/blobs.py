@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..archive import FormatError
+from ..proto.numbers import numbers_of
 
 __all__ = ["Blob", "array_of", "in_shape"]
 
@@ -66,6 +67,4 @@ def _values(blob: Any) -> NDArray[Any]:
     from ..proto.caffe_pb2 import UnpackedBlobProto
 
     loose = UnpackedBlobProto.FromString(blob.SerializeToString())
-    if loose.double_data:
-        return np.array(loose.double_data, np.float64)
-    return np.array(loose.data, np.float32)
+    return numbers_of(loose, "double_data" if loose.double_data else "data")

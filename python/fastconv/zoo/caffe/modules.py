@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import numpy as np
 
 from ...autograd import Tensor, ops
 from ...nn import Module
@@ -95,17 +95,14 @@ class LocalResponseNormWithin(Module):
     def forward(self, x: Tensor) -> Tensor:
         # The pixels around each one become channels, of which the middle one is then divided by
         # the sum over all: the norm across channels.
-        n, c, h, w = x.shape
-        padded = ops.pad(x, self.size // 2)
-        shifted: list[Any] = [
-            ops.reshape(padded[:, :, i : i + h, j : j + w], (n * c, 1, h, w))
-            for i in range(self.size)
-            for j in range(self.size)
-        ]
-        around = ops.concat(shifted, 1)
-        normed = ops.local_response_norm(around, self.size**2, self.alpha, self.beta, 1.0)
-        middle = self.size**2 // 2
-        return ops.reshape(normed[:, middle : middle + 1], (n, c, h, w))
+        channels, around = x.shape[1], self.size**2
+        each = np.eye(around, dtype=x.dtype).reshape(around, 1, self.size, self.size)
+        spread = ops.conv2d(
+            x, np.tile(each, (channels, 1, 1, 1)), None, 1, self.size // 2, 1, channels
+        )
+        normed = ops.local_response_norm(spread, around, self.alpha, self.beta, 1.0)
+        middle = np.eye(1, around, around // 2, dtype=x.dtype).reshape(1, around, 1, 1)
+        return ops.conv2d(normed, np.tile(middle, (channels, 1, 1, 1)), None, 1, 0, 1, channels)
 
     def extra_repr(self) -> str:
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}"

@@ -92,7 +92,7 @@ def _resize(data: Any, known: _Known | None, size: tuple[int, int]) -> int | Non
     # ImageNet's pictures come as 256x256.
     photos = known is not None and known.size > 200
     photos = photos or (data is not None and bool(data.transform_param.crop_size))
-    return 256 if photos and 200 <= min(size) and max(size) <= 256 else None
+    return 256 if photos and min(size) >= 200 and max(size) <= 256 else None
 
 
 def _data_layer(layers: Sequence[Any]) -> Any:

@@ -14,17 +14,19 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x66\x61stconv/zoo/proto/caffe2.proto\x12\x0f\x66\x61stconv.caffe2\"h\n\x08\x41rgument\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\t\n\x01\x66\x18\x02 \x01(\x02\x12\t\n\x01i\x18\x03 \x01(\x03\x12\t\n\x01s\x18\x04 \x01(\x0c\x12\x0e\n\x06\x66loats\x18\x05 \x03(\x02\x12\x0c\n\x04ints\x18\x06 \x03(\x03\x12\x0f\n\x07strings\x18\x07 \x03(\x0c\"p\n\x0bOperatorDef\x12\r\n\x05input\x18\x01 \x03(\t\x12\x0e\n\x06output\x18\x02 \x03(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0c\n\x04type\x18\x04 \x01(\t\x12&\n\x03\x61rg\x18\x05 \x03(\x0b\x32\x19.fastconv.caffe2.Argument\"\xa7\x01\n\x06NetDef\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x02op\x18\x02 \x03(\x0b\x32\x1c.fastconv.caffe2.OperatorDef\x12\x0c\n\x04type\x18\x03 \x01(\t\x12&\n\x03\x61rg\x18\x06 \x03(\x0b\x32\x19.fastconv.caffe2.Argument\x12\x16\n\x0e\x65xternal_input\x18\x07 \x03(\t\x12\x17\n\x0f\x65xternal_output\x18\x08 \x03(\t')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x66\x61stconv/zoo/proto/caffe2.proto\x12\x0f\x66\x61stconv.caffe2\"l\n\x08\x41rgument\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\t\n\x01\x66\x18\x02 \x01(\x02\x12\t\n\x01i\x18\x03 \x01(\x03\x12\t\n\x01s\x18\x04 \x01(\x0c\x12\x12\n\x06\x66loats\x18\x05 \x03(\x02\x42\x02\x10\x01\x12\x0c\n\x04ints\x18\x06 \x03(\x03\x12\x0f\n\x07strings\x18\x07 \x03(\x0c\"p\n\x0bOperatorDef\x12\r\n\x05input\x18\x01 \x03(\t\x12\x0e\n\x06output\x18\x02 \x03(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0c\n\x04type\x18\x04 \x01(\t\x12&\n\x03\x61rg\x18\x05 \x03(\x0b\x32\x19.fastconv.caffe2.Argument\"\xa7\x01\n\x06NetDef\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x02op\x18\x02 \x03(\x0b\x32\x1c.fastconv.caffe2.OperatorDef\x12\x0c\n\x04type\x18\x03 \x01(\t\x12&\n\x03\x61rg\x18\x06 \x03(\x0b\x32\x19.fastconv.caffe2.Argument\x12\x16\n\x0e\x65xternal_input\x18\x07 \x03(\t\x12\x17\n\x0f\x65xternal_output\x18\x08 \x03(\t')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'fastconv.zoo.proto.caffe2_pb2', _globals)
 if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
+  _globals['_ARGUMENT'].fields_by_name['floats']._options = None
+  _globals['_ARGUMENT'].fields_by_name['floats']._serialized_options = b'\020\001'
   _globals['_ARGUMENT']._serialized_start=52
-  _globals['_ARGUMENT']._serialized_end=156
-  _globals['_OPERATORDEF']._serialized_start=158
-  _globals['_OPERATORDEF']._serialized_end=270
-  _globals['_NETDEF']._serialized_start=273
-  _globals['_NETDEF']._serialized_end=440
+  _globals['_ARGUMENT']._serialized_end=160
+  _globals['_OPERATORDEF']._serialized_start=162
+  _globals['_OPERATORDEF']._serialized_end=274
+  _globals['_NETDEF']._serialized_start=277
+  _globals['_NETDEF']._serialized_end=444
 # @@protoc_insertion_point(module_scope)
