@@ -97,12 +97,11 @@ class LocalResponseNormWithin(Module):
         # the sum over all: the norm across channels.
         channels, around = x.shape[1], self.size**2
         each = np.eye(around, dtype=x.dtype).reshape(around, 1, self.size, self.size)
-        spread = ops.conv2d(
-            x, np.tile(each, (channels, 1, 1, 1)), None, 1, self.size // 2, 1, channels
-        )
+        each = np.tile(each, (channels, 1, 1, 1))
+        spread = ops.conv2d(x, each, padding=self.size // 2, groups=channels)
         normed = ops.local_response_norm(spread, around, self.alpha, self.beta, 1.0)
         middle = np.eye(1, around, around // 2, dtype=x.dtype).reshape(1, around, 1, 1)
-        return ops.conv2d(normed, np.tile(middle, (channels, 1, 1, 1)), None, 1, 0, 1, channels)
+        return ops.conv2d(normed, np.tile(middle, (channels, 1, 1, 1)), groups=channels)
 
     def extra_repr(self) -> str:
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}"

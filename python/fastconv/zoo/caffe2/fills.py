@@ -55,7 +55,7 @@ def array_of(op: Any) -> NDArray[Any]:
         raise _error(
             op,
             name,
-            "there must be as many values as the shape says",
+            "there must be as many values as in the shape",
             shape=shape,
             values=array.size,
         )

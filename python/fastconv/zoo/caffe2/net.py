@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ...nn import GraphModule, Parameter, init
@@ -16,16 +16,20 @@ __all__ = ["build", "inputs_of"]
 Shape = tuple[int, ...]
 
 
-def inputs_of(operators: Sequence[Any], constants: Mapping[str, Array]) -> list[str]:
+def inputs_of(
+    operators: Sequence[Any], constants: Mapping[str, Array], dummies: Collection[str]
+) -> list[str]:
     """Return what an operator reads first and neither operators before it nor the files give.
 
-    Exported files give the pictures as a constant, too, of one number, to be overwritten.
+    Files give pictures, too, to be overwritten: as one number, or as one of `dummies`, constants
+    that repeat a number.
     """
     found: dict[str, None] = {}
     written: set[str] = set()
     for op in operators:
         for name in op.input[:1]:
-            if name not in written and (name not in constants or constants[name].size <= 1):
+            given = name in constants and name not in dummies and constants[name].size > 1
+            if name not in written and not given:
                 found[name] = None
         written.update(op.output)
     return list(found)
@@ -35,17 +39,16 @@ def build(
     net: Any,
     operators: Sequence[Any],
     constants: Mapping[str, Array],
-    shapes: Mapping[str, Shape],
+    inputs: Mapping[str, Shape | None],
 ) -> GraphModule:
     """Return the network of a NetDef: `operators` are those that are not constants.
 
-    shapes: of inputs, without the batch, as far as they are known.
+    inputs: their shapes without the batch, as far as they are known.
     """
     wiring = Wiring("caffe2")
     shared: dict[tuple[str, tuple[int, ...]], Parameter] = {}
-    inputs = inputs_of(operators, constants)
-    for name in inputs:
-        wiring.input(name, shapes.get(name))
+    for name, shape in inputs.items():
+        wiring.input(name, shape)
     weights = {name: array for name, array in constants.items() if name not in inputs}
     with init.skip_init():
         for op in operators:

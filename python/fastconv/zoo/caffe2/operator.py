@@ -98,9 +98,8 @@ class Operator:
 
     def _pair(self, name: str, values: Sequence[int], least: int) -> tuple[int, int]:
         if len(values) not in (1, 2) or not all(least <= v <= _LARGEST for v in values):
-            raise self.error(
-                f"sizes must be one or two, from {least} to {_LARGEST}", **{name: values}
-            )
+            rule = f"sizes must be one or two, from {least} to {_LARGEST}"
+            raise self.error(rule, **{name: values})
         return values[0], values[-1]
 
     def value(self, number: int = 0) -> Value:

@@ -20,6 +20,8 @@ __all__ = ["BUILDERS"]
 # The values of caffe2_legacy.proto's LegacyPadding.
 _NOTSET, _VALID, _SAME, _CAFFE = range(4)
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 Sides = tuple[tuple[int, int], tuple[int, int]]
 
 
@@ -44,14 +46,13 @@ def _conv(at: Operator) -> None:
     weight = at.constant(1, 4)
     if at.channels_last():
         weight = weight.transpose(0, 3, 1, 2)
-    kernel = at.sizes("kernel", weight.shape[2] if not at.has("kernels") else 0, 1)
+    kernel = at.sizes("kernel", 0, 1)
     stride, groups = at.sizes("stride", 1, 1), at.integer("group", 1)
     if at.integer("legacy_pad", _NOTSET) == _CAFFE:
         raise at.error("a convolution has no padding of Caffe's poolings")
     if kernel != weight.shape[2:]:
-        raise at.error(
-            "the weights must have the kernel's size", kernel=kernel, weights=weight.shape
-        )
+        rule = "the weights must have the kernel's size"
+        raise at.error(rule, kernel=kernel, weights=weight.shape)
     biased = len(at.inputs) > 2
     try:
         module = nn.Conv2d(
@@ -195,7 +196,7 @@ def _arithmetic(at: Operator) -> None:
         raise at.error("a constant must be of floats", dtype=constant.dtype)
     adds = at.op.type == "Add"
     if constant.size == 1:
-        number = float(constant.reshape(())) if adds else float(constant.reshape(()))
+        number = float(constant.reshape(()))
         at.put(ScaleShift(1.0, number) if adds else ScaleShift(number, 0.0))
         return
     channels = _channels_of(at, constant.shape)
@@ -259,9 +260,10 @@ def _prelu(at: Operator) -> None:
 
 def _clip(at: Operator) -> None:
     limits = at.real("min", -math.inf), at.real("max", math.inf)
-    low, high = (None if abs(limit) > np.finfo(np.float32).max else limit for limit in limits)
-    if math.isnan(sum(limits)) or limits[0] > limits[1]:
+    if not limits[0] <= limits[1]:
         raise at.error("there must be limits in order", min=limits[0], max=limits[1])
+    # Without a limit, files say the largest number there is.
+    low, high = (None if abs(limit) >= _LARGEST else limit for limit in limits)
     at.put(nn.Clip(low, high))
 
 

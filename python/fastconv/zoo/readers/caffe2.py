@@ -51,7 +51,7 @@ def read(path: Path, weights: Path | None) -> Archive:
     """Read both files, whichever is named first; see `zoo.load`.
 
     Without `weights` the other file lies beside, with "init" for "predict" in its name or the other
-    way round. A network's pictures have the shape that value_info.json beside gives, if it is there.
+    way round. value_info.json beside, if it is there, gives the shape of the pictures.
     """
     try:
         import google.protobuf  # noqa: F401
@@ -65,17 +65,20 @@ def read(path: Path, weights: Path | None) -> Archive:
     networks = [net for net in nets if any(not is_fill(op) for op in net.op)]
     if len(networks) != 1:
         raise FormatError(
-            "caffe2: one file must hold the network, the other, named as weights= or beside it, the "
-            f"weights (files={', '.join(map(str, files))}, networks={len(networks)})"
+            "caffe2: one file must hold the network, the other, named as weights= or beside it, "
+            f"the weights (files={', '.join(map(str, files))}, networks={len(networks)})"
         )
-    constants = {}
-    for net in nets:
-        for op in net.op:
-            if is_fill(op) and op.output:
-                constants[op.output[0]] = array_of(op)
+    fills = {op.output[0]: op for net in nets for op in net.op if is_fill(op) and op.output}
+    constants = {name: array_of(op) for name, op in fills.items()}
+    dummies = {name for name, op in fills.items() if op.type == "ConstantFill"}
     operators = [op for op in networks[0].op if not is_fill(op)]
-    inputs = inputs_of(operators, constants)
-    return _archive(path, networks[0], operators, constants, _shapes(path.parent, inputs))
+    names = inputs_of(operators, constants, dummies)
+    inputs: dict[str, Any] = {
+        name: constants[name].shape[1:] if name in constants and constants[name].ndim == 4 else None
+        for name in names
+    }
+    inputs.update(_shapes(path.parent, names))
+    return _archive(path, networks[0], operators, constants, inputs)
 
 
 def _archive(
@@ -83,8 +86,9 @@ def _archive(
     net: Any,
     operators: list[Any],
     constants: dict[str, Any],
-    shapes: dict[str, tuple[int, ...]],
+    inputs: dict[str, Any],
 ) -> Archive:
+    from ..caffe.picture import preset_of
     from ..caffe2.net import build
 
     archive = Archive(
@@ -92,7 +96,11 @@ def _archive(
     )
 
     def construct() -> Module:
-        return build(net, operators, constants, shapes)
+        module = build(net, operators, constants, inputs)
+        # What Caffe's networks are called they are called here, too.
+        shape = getattr(module, "input_shape", None)
+        archive.preset = preset_of(str(net.name), (), shape, path.parent)
+        return module
 
     archive.build = construct
     return archive
