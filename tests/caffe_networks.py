@@ -1,11 +1,14 @@
-"""Networks of the literature as Caffe's files describe them, for tests."""
+"""Networks of the literature as Caffe's files describe them, and what tests of such files need."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-__all__ = ["alexnet", "googlenet", "layer_text"]
+import numpy as np
+
+__all__ = ["alexnet", "close", "googlenet", "inception", "layer_text", "normal", "write"]
 
 
 def layer_text(kind: str, name: str, bottom: str, top: str | None = None, **param: Any) -> str:
@@ -123,3 +126,24 @@ def inception(name: str, last: str, widths: Sequence[int], conv: Any, pool: Any)
             f"{name}/1x1 {name}/3x3 {name}/5x5 {name}/pool_proj",
         )
     )
+
+
+def normal(*shape: int, seed: int = 0) -> Any:
+    rng = np.random.default_rng([seed, *shape])
+    return (rng.standard_normal(shape) / np.sqrt(max(np.prod(shape[1:]), 1))).astype(np.float32)
+
+
+def write(folder: Path, prototxt: str | None, weights: bytes) -> Path:
+    """Write a model into a folder and return the file to load."""
+    model = folder / "net.caffemodel"
+    model.write_bytes(weights)
+    if prototxt is None:
+        return model
+    (folder / "deploy.prototxt").write_text(prototxt, encoding="utf-8")
+    return folder / "deploy.prototxt"
+
+
+def close(actual: Any, expected: Any) -> None:
+    actual = actual if isinstance(actual, np.ndarray) else actual.numpy()
+    assert actual.shape == expected.shape
+    np.testing.assert_allclose(actual, expected, rtol=2e-4, atol=2e-5 * np.abs(expected).max())

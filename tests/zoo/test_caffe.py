@@ -10,7 +10,7 @@ import pytest
 
 import fastconv
 from caffe_files import blob, caffemodel, legacy_blob, message, number, text, v0_layer, v1_layer
-from caffe_networks import alexnet, googlenet, inception, layer_text
+from caffe_networks import alexnet, close, googlenet, inception, layer_text, normal, write
 from fastconv import models, nn, reference, zoo
 
 pytest.importorskip("google.protobuf")
@@ -34,27 +34,6 @@ layer { name: "ip2" type: "InnerProduct" bottom: "ip1" top: "ip2"
   inner_product_param { num_output: 10 } }
 layer { name: "prob" type: "Softmax" bottom: "ip2" top: "prob" }
 """
-
-
-def normal(*shape: int, seed: int = 0) -> Any:
-    rng = np.random.default_rng([seed, *shape])
-    return (rng.standard_normal(shape) / np.sqrt(max(np.prod(shape[1:]), 1))).astype(np.float32)
-
-
-def write(folder: Path, prototxt: str | None, weights: bytes) -> Path:
-    """Write a model into a folder and return the file to load."""
-    model = folder / "net.caffemodel"
-    model.write_bytes(weights)
-    if prototxt is None:
-        return model
-    (folder / "deploy.prototxt").write_text(prototxt, encoding="utf-8")
-    return folder / "deploy.prototxt"
-
-
-def close(actual: Any, expected: Any) -> None:
-    actual = actual if isinstance(actual, np.ndarray) else actual.numpy()
-    assert actual.shape == expected.shape
-    np.testing.assert_allclose(actual, expected, rtol=2e-4, atol=2e-5 * np.abs(expected).max())
 
 
 def softmax(x: Any) -> Any:

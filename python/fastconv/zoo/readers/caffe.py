@@ -14,7 +14,7 @@ __all__ = ["FORMATS", "read", "recognises"]
 
 FORMATS = ("caffe",)
 
-_LAYER = re.compile(rb"^[ \t]*layers?[ \t]*:?[ \t\r\n]*\{", re.MULTILINE)
+_LAYER = re.compile(rb"(?:^|[\s}])layers?\s*:?\s*\{")
 _TYPES_V0 = frozenset(
     b"accuracy concat conv data dropout flatten hdf5_data images innerproduct lrn padding pool "
     b"relu sigmoid softmax softmax_loss split tanh window_data".split()

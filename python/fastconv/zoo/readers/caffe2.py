@@ -15,7 +15,7 @@ __all__ = ["FORMATS", "read", "recognises"]
 
 FORMATS = ("caffe2",)
 
-_OP = re.compile(rb"^[ \t]*op[ \t]*:?[ \t\r\n]*\{", re.MULTILINE)
+_OP = re.compile(rb"(?:^|[\s}])op\s*:?\s*\{")
 _HEAD = 1 << 16
 
 
