@@ -121,11 +121,11 @@ class Wiring:
                 f"(outputs={[value.name for value in outputs]})"
             )
         net = GraphModule([v.name for v in inputs], [v.name for v in outputs])
+        if len(inputs) == 1 and inputs[0].shape is not None:
+            net.input_shape = inputs[0].shape  # type: ignore[attr-defined]
         for node in reversed(nodes):
             reads, writes = [v.name for v in node.reads], [v.name for v in node.writes]
             net.append(node.name, node.module, reads, writes)
-        if len(inputs) == 1 and inputs[0].shape is not None:
-            net.input_shape = inputs[0].shape  # type: ignore[attr-defined]
         return net.eval()
 
     def _shape(self, layer: str, module: Module, shapes: Sequence[Shape | None]) -> Shape | None:

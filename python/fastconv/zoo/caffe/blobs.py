@@ -31,7 +31,7 @@ def array_of(name: str, blob: Any) -> Blob:
     values = _values(blob)
     if shape is None:
         shape = values.shape
-    if any(size < 0 for size in shape) or math.prod(shape) != values.size:
+    if any(not 0 <= n <= values.size for n in shape) or math.prod(shape) != values.size:
         raise FormatError(
             f"caffe: a blob must hold as many numbers as its shape says "
             f"(blob={name}, shape={shape}, numbers={values.size})"

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...nn import Module
 from ..archive import Archive, FormatError, missing_extra
+from ..proto.names import check_texts
 from ..proto.wire import BYTES, VARINT, fields, is_text
 
 __all__ = ["FORMATS", "read", "recognises"]
@@ -83,11 +84,16 @@ def read(path: Path, weights: Path | None) -> Archive:
     blobs: dict[str, list[Any]] = {}
     for layer in (
         *holder.layer,
-        *(old.layer if old.HasField("layer") else old for old in holder.layers),
+        *(v1.layer if v1.HasField("layer") else v1 for v1 in holder.layers),
     ):
-        arrays = [array_of(f"{_text(layer.name)}.{i}", b) for i, b in enumerate(layer.blobs)]
+        arrays = [array_of(f"{layer.name}.{i}", blob) for i, blob in enumerate(layer.blobs)]
+        if arrays and layer.name in blobs:
+            raise FormatError(
+                f"caffe: layers with weights must have names of their own (file={trained}, "
+                f"layer={layer.name!r})"
+            )
         if arrays:
-            blobs.setdefault(_text(layer.name), arrays)
+            blobs[layer.name] = arrays
         layer.ClearField("blobs")
     # A copy without the blobs, whose memory belongs to the message as a whole.
     net = NetParameter()
@@ -100,16 +106,16 @@ def read(path: Path, weights: Path | None) -> Archive:
         for layer in layers:
             # What was trained on a batch's statistics is deployed with those it kept.
             layer.batch_norm_param.ClearField("use_global_stats")
-    return _archive(path, network or trained, net, layers, blobs)
+    return _archive(path, network or trained, trained, net, layers, blobs)
 
 
 def _archive(
-    path: Path, network: Path, net: Any, layers: list[Any], blobs: dict[str, Any]
+    path: Path, network: Path, trained: Path, net: Any, layers: list[Any], blobs: dict[str, Any]
 ) -> Archive:
     from ..caffe.net import build
     from ..caffe.picture import picture_size, preset_of
 
-    name = _text(net.name)
+    name = net.name
     size = picture_size(name, layers)
     archive = Archive(
         "caffe",
@@ -119,7 +125,10 @@ def _archive(
     )
 
     def construct() -> Module:
-        module: Module = build(net, layers, blobs, size)
+        try:
+            module: Module = build(net, layers, blobs, size)
+        except FormatError as error:
+            raise FormatError(f"{error} (network={network}, weights={trained})") from error
         archive.preset = preset_of(
             name, layers, getattr(module, "input_shape", None), network.parent
         )
@@ -180,14 +189,12 @@ def _parse(file: Path) -> Any:
     try:
         if is_text(data[: 1 << 16]):
             text = data.decode("utf-8", "replace")
-            return text_format.Parse(text, NetParameter(), allow_unknown_field=True)
-        return NetParameter.FromString(data)
+            net = text_format.Parse(text, NetParameter(), allow_unknown_field=True)
+        else:
+            net = NetParameter.FromString(data)
     except (DecodeError, text_format.ParseError, RecursionError, ValueError) as error:
         raise FormatError(
             f"caffe: the file must be a whole NetParameter (file={file}, reason={error})"
         ) from error
-
-
-def _text(name: Any) -> str:
-    # What is no UTF-8 comes as bytes.
-    return name if isinstance(name, str) else bytes(name).decode("utf-8", "replace")
+    check_texts("caffe", net)
+    return net

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...nn import Module
 from ..archive import Archive, FormatError, missing_extra
+from ..proto.names import check_texts
 from ..proto.wire import BYTES, fields, is_text
 
 __all__ = ["FORMATS", "read", "recognises"]
@@ -147,9 +148,12 @@ def _parse(file: Path) -> Any:
     try:
         if is_text(data[:_HEAD]):
             text = data.decode("utf-8", "replace")
-            return text_format.Parse(text, NetDef(), allow_unknown_field=True)
-        return NetDef.FromString(data)
+            net = text_format.Parse(text, NetDef(), allow_unknown_field=True)
+        else:
+            net = NetDef.FromString(data)
     except (DecodeError, text_format.ParseError, RecursionError, ValueError) as error:
         raise FormatError(
             f"caffe2: the file must be a whole NetDef (file={file}, reason={error})"
         ) from error
+    check_texts("caffe2", net)
+    return net
