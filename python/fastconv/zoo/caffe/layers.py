@@ -14,7 +14,7 @@ from ... import nn
 from .modules import Absolute, LocalResponseNormWithin, Maximum, Narrow, ScaleShift, WeightedSum
 from .site import Site, checked
 
-__all__ = ["BUILDERS", "convolution_channels"]
+__all__ = ["BUILDERS"]
 
 
 def _pair(
@@ -35,13 +35,6 @@ def _pair(
         raise site.error(f"{name} must be one size or two", **{name: values})
     sizes = [checked(site.name, name, value, least) for value in values]
     return sizes[0], sizes[-1]
-
-
-def convolution_channels(site: Site) -> int | None:
-    """Return how many channels a convolution's weights are for; None for damaged ones."""
-    param = site.layer.convolution_param
-    weights = site.blobs[0].shape if site.blobs else ()
-    return weights[1] * param.group if len(weights) == 4 else None
 
 
 def _convolution(site: Site) -> None:

@@ -10,10 +10,10 @@ from ...nn import GraphModule, Parameter, init
 from ..archive import FormatError
 from ..wiring import Value, Wiring
 from .blobs import Blob
-from .layers import BUILDERS, convolution_channels
+from .layers import BUILDERS
 from .site import Site
 
-__all__ = ["DATA", "build", "is_tested", "picture_shape"]
+__all__ = ["DATA", "build", "inputs_of", "is_tested"]
 
 DATA = frozenset(
     {"AnnotatedData", "Data", "DummyData", "HDF5Data", "ImageData", "MemoryData", "WindowData"}
@@ -50,29 +50,47 @@ def _meets(rule: Any) -> bool:
     )
 
 
-def picture_shape(layers: Sequence[Any], blobs: Blobs, size: tuple[int, int]) -> Shape | None:
-    """Return the shape of a picture of a size: the first convolution tells its channels."""
+def inputs_of(
+    net: Any, layers: Sequence[Any], blobs: Blobs, size: tuple[int, int] | None
+) -> dict[str, Shape | None]:
+    """Return the inputs of a network, the pictures first, and their shapes without the batch.
+
+    Where there is no more than a data layer, the first convolution tells the channels, and `size`
+    is that of pictures. Layers that only training has count, too: weights alone come from there.
+    """
+    tested = [layer for layer in layers if is_tested(layer)]
+    found = _declared(net, tested)
+    for layer in (*tested, *layers):
+        if layer.type not in DATA or not layer.top or layer.top[0] in found:
+            continue
+        channels = _channels(layers, blobs)
+        memory = layer.memory_data_param
+        if memory.channels:
+            found[layer.top[0]] = (memory.channels, memory.height, memory.width)
+        else:
+            found[layer.top[0]] = (channels, *size) if channels and size else None
+        for label in layer.top[1:]:
+            found.setdefault(label, None)
+    return found
+
+
+def _channels(layers: Sequence[Any], blobs: Blobs) -> int | None:
     for layer in layers:
         if layer.type == "Convolution":
-            site = Site(layer, blobs.get(layer.name, ()), Wiring("caffe"), {}, Counter())
-            channels = convolution_channels(site)
-            return None if channels is None else (channels, *size)
+            weights = [blob.shape for blob in blobs.get(layer.name, ())[:1] if blob.ndim == 4]
+            return weights[0][1] * layer.convolution_param.group if weights else None
     return None
 
 
-def build(net: Any, layers: Sequence[Any], blobs: Blobs, size: tuple[int, int] | None) -> Any:
-    """Return the network of a NetParameter with its layers in today's terms.
-
-    blobs: by the layers' names. size: of the pictures, where data layers do not say.
-    """
+def build(layers: Sequence[Any], blobs: Blobs, inputs: Mapping[str, Shape | None]) -> GraphModule:
+    """Return the network of layers in today's terms; blobs: by the layers' names."""
     with init.skip_init():
-        return _Builder(layers, blobs).run(net, size)
+        return _Builder(layers, blobs).run(inputs)
 
 
 class _Builder:
     def __init__(self, layers: Sequence[Any], blobs: Blobs) -> None:
         self._layers = [layer for layer in layers if is_tested(layer)]
-        self._all = layers
         self._blobs = blobs
         self._wiring = Wiring("caffe")
         self._shared: dict[str, Parameter] = {}
@@ -82,8 +100,9 @@ class _Builder:
         self._heads: list[tuple[float, Value]] = []
         self._measured: list[Value] = []  # what accuracies read
 
-    def run(self, net: Any, size: tuple[int, int] | None) -> GraphModule:
-        self._enter(net, size)
+    def run(self, inputs: Mapping[str, Shape | None]) -> GraphModule:
+        for name, shape in inputs.items():
+            self._wiring.input(name, shape)
         for layer in self._layers:
             if layer.type in DATA or layer.type == "Input":
                 continue
@@ -96,26 +115,6 @@ class _Builder:
             else:
                 self._add(layer)
         return self._wiring.network(self._outputs())
-
-    def _enter(self, net: Any, size: tuple[int, int] | None) -> None:
-        for name, shape in _declared(net, self._layers):
-            self._enter_one(name, shape)
-        # Data layers, those of training too: weights alone come from there.
-        for layer in (*self._layers, *self._all):
-            if layer.type in DATA and layer.top and not self._wiring.known(layer.top[0]):
-                shape = None if size is None else picture_shape(self._all, self._blobs, size)
-                memory = layer.memory_data_param
-                if layer.type == "MemoryData" and memory.channels:
-                    shape = (memory.channels, memory.height, memory.width)
-                self._enter_one(layer.top[0], shape)
-                for top in layer.top[1:]:  # labels
-                    if not self._wiring.known(top):
-                        self._wiring.input(top, None)
-
-    def _enter_one(self, name: str, shape: Shape | None) -> None:
-        if self._wiring.known(name):
-            raise FormatError(f"caffe: an input must have a name of its own (input={name!r})")
-        self._wiring.input(name, shape)
 
     def _site(self, layer: Any, blobs: Sequence[Blob]) -> Site:
         return Site(layer, blobs, self._wiring, self._shared, self._uses)
@@ -164,7 +163,7 @@ class _Builder:
         return list(outputs) or self._measured[:1]
 
 
-def _declared(net: Any, layers: Sequence[Any]) -> list[tuple[str, Shape | None]]:
+def _declared(net: Any, layers: Sequence[Any]) -> dict[str, Shape | None]:
     """Return the inputs that a file names, with their shapes without the batch."""
     count = len(net.input)
     if net.input_shape:
@@ -188,4 +187,8 @@ def _declared(net: Any, layers: Sequence[Any]) -> list[tuple[str, Shape | None]]
                     f"(layer={layer.name!r}, inputs={len(layer.top)}, shapes={given})"
                 )
             found += zip(layer.top, given, strict=True)
-    return [(name, tuple(shape[1:]) or None) for name, shape in found]
+    if len(dict(found)) < len(found):
+        raise FormatError(
+            f"caffe: inputs must have names of their own (inputs={[name for name, _ in found]})"
+        )
+    return {name: tuple(shape[1:]) or None for name, shape in found}

@@ -112,30 +112,25 @@ def read(path: Path, weights: Path | None) -> Archive:
 def _archive(
     path: Path, network: Path, trained: Path, net: Any, layers: list[Any], blobs: dict[str, Any]
 ) -> Archive:
-    from ..caffe.net import build
+    from ..caffe.net import build, inputs_of
     from ..caffe.picture import picture_size, preset_of
 
-    name = net.name
-    size = picture_size(name, layers)
-    archive = Archive(
-        "caffe",
-        path,
-        {f"{layer}.{i}": blob for layer, parts in blobs.items() for i, blob in enumerate(parts)},
-        metadata={"framework": "caffe", "name": name},
-    )
+    inputs = inputs_of(net, layers, blobs, picture_size(net.name, layers))
 
     def construct() -> Module:
         try:
-            module: Module = build(net, layers, blobs, size)
+            return build(layers, blobs, inputs)
         except FormatError as error:
             raise FormatError(f"{error} (network={network}, weights={trained})") from error
-        archive.preset = preset_of(
-            name, layers, getattr(module, "input_shape", None), network.parent
-        )
-        return module
 
-    archive.build = construct
-    return archive
+    return Archive(
+        "caffe",
+        path,
+        {f"{layer}.{i}": blob for layer, parts in blobs.items() for i, blob in enumerate(parts)},
+        construct,
+        {"framework": "caffe", "name": net.name},
+        preset_of(net.name, layers, next(iter(inputs.values()), None), network.parent),
+    )
 
 
 def _two_files(path: Path, weights: Path | None) -> tuple[Path | None, Path]:

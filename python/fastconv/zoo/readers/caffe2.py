@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ...nn import Module
 from ..archive import Archive, FormatError, missing_extra
 from ..proto.names import check_texts
 from ..proto.wire import BYTES, fields, is_text
@@ -58,8 +58,9 @@ def read(path: Path, weights: Path | None) -> Archive:
         import google.protobuf  # noqa: F401
     except ImportError as error:
         raise missing_extra("a Caffe2 model", "protobuf") from error
+    from ..caffe.picture import preset_of
     from ..caffe2.fills import array_of, is_fill
-    from ..caffe2.net import inputs_of
+    from ..caffe2.net import build, inputs_of
 
     files = [path, *([weights] if weights else _beside(path))]
     nets = [_parse(file) for file in files]
@@ -72,39 +73,19 @@ def read(path: Path, weights: Path | None) -> Archive:
     fills = {op.output[0]: op for net in nets for op in net.op if is_fill(op) and op.output}
     constants = {name: array_of(op) for name, op in fills.items()}
     dummies = {name for name, op in fills.items() if op.type == "ConstantFill"}
-    operators = [op for op in networks[0].op if not is_fill(op)]
+    (network,) = networks
+    operators = [op for op in network.op if not is_fill(op)]
     names = inputs_of(operators, constants, dummies)
     inputs: dict[str, Any] = {
         name: constants[name].shape[1:] if name in constants and constants[name].ndim == 4 else None
         for name in names
     }
     inputs.update(_shapes(path.parent, names))
-    return _archive(path, networks[0], operators, constants, inputs)
-
-
-def _archive(
-    path: Path,
-    net: Any,
-    operators: list[Any],
-    constants: dict[str, Any],
-    inputs: dict[str, Any],
-) -> Archive:
-    from ..caffe.picture import preset_of
-    from ..caffe2.net import build
-
-    archive = Archive(
-        "caffe2", path, constants, metadata={"framework": "caffe2", "name": str(net.name)}
-    )
-
-    def construct() -> Module:
-        module = build(net, operators, constants, inputs)
-        # What Caffe's networks are called they are called here, too.
-        shape = getattr(module, "input_shape", None)
-        archive.preset = preset_of(str(net.name), (), shape, path.parent)
-        return module
-
-    archive.build = construct
-    return archive
+    # What Caffe's networks are called they are called here, too.
+    preset = preset_of(network.name, (), next(iter(inputs.values()), None), path.parent)
+    metadata = {"framework": "caffe2", "name": network.name}
+    construct = partial(build, network, operators, constants, inputs)
+    return Archive("caffe2", path, constants, construct, metadata, preset)
 
 
 def _beside(path: Path) -> list[Path]:
