@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,10 +36,11 @@ class Value:
 
 @dataclass(eq=False)
 class Node:
+    """A layer; its module may still be replaced by one for the same shapes."""
+
     name: str
     module: Module
     reads: list[Value]
-    writes: list[Value] = field(default_factory=list)
 
 
 class Wiring:
@@ -53,7 +54,7 @@ class Wiring:
         self._op = op
         self._current: dict[str, Value] = {}
         self._inputs: list[Value] = []
-        self._nodes: list[Node] = []
+        self._nodes: list[tuple[Node, Value]] = []
         self._names: set[str] = set()
 
     def input(self, name: str, shape: Shape | None) -> Value:
@@ -101,8 +102,7 @@ class Wiring:
             value.readers += 1
         node = Node(layer, module, inputs)
         out = Value(self._free(write, layer), shape, node)
-        node.writes.append(out)
-        self._nodes.append(node)
+        self._nodes.append((node, out))
         self._current[write] = out
         return out
 
@@ -110,9 +110,9 @@ class Wiring:
         """Return the layers that the outputs need, in order, as a network in inference mode."""
         needed = set(outputs)
         nodes = []
-        for node in reversed(self._nodes):
-            if needed.intersection(node.writes):
-                nodes.append(node)
+        for node, out in reversed(self._nodes):
+            if out in needed:
+                nodes.append((node, out))
                 needed.update(node.reads)
         inputs = [value for value in self._inputs if value in needed]
         if not inputs or not nodes:
@@ -123,9 +123,8 @@ class Wiring:
         net = GraphModule([v.name for v in inputs], [v.name for v in outputs])
         if len(inputs) == 1 and inputs[0].shape is not None:
             net.input_shape = inputs[0].shape  # type: ignore[attr-defined]
-        for node in reversed(nodes):
-            reads, writes = [v.name for v in node.reads], [v.name for v in node.writes]
-            net.append(node.name, node.module, reads, writes)
+        for node, out in reversed(nodes):
+            net.append(node.name, node.module, [value.name for value in node.reads], out.name)
         return net.eval()
 
     def _shape(self, layer: str, module: Module, shapes: Sequence[Shape | None]) -> Shape | None:

@@ -292,13 +292,11 @@ def _slice(site: Site) -> None:
         points = [share * i for i in range(1, tops)]
     if len(points) != tops - 1 or sorted(set(points)) != points:
         raise site.error("slice_point must rise, one less than tops", slice_point=points, tops=tops)
-    # The input may be overwritten by the first part, in place.
-    source = site.value()
-    name = f"{site.name}/whole"
-    site.wiring.alias(site.name, name, site.layer.bottom[0])
-    assert site.wiring.value(site.name, name) is source
+    # A name of its own, for the first part may be called as the whole.
+    whole = f"{site.name}/whole"
+    site.wiring.alias(site.name, whole, site.layer.bottom[0])
     for top, start, stop in zip(site.layer.top, [0, *points], [*points, None], strict=True):
-        site.wiring.add(site.name, Narrow(axis, start, stop), [name], top)
+        site.wiring.add(site.name, Narrow(axis, start, stop), [whole], top)
 
 
 def _flatten(site: Site) -> None:

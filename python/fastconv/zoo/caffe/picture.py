@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 from ...data import Preset
 from ..archive import FormatError
 from .blobs import array_of
-from .net import DATA, is_tested
+from .net import is_tested
 
 __all__ = ["picture_size", "preset_of"]
 
+# Data layers whose data are pictures.
+_PICTURES = frozenset({"AnnotatedData", "Data", "ImageData", "MemoryData", "WindowData"})
 _ILSVRC = (104.0, 117.0, 123.0)
 _VGG = (103.939, 116.779, 123.68)
 
@@ -97,7 +99,7 @@ def _resize(data: Any, known: _Known | None, size: tuple[int, int]) -> int | Non
 
 def _data_layer(layers: Sequence[Any]) -> Any:
     """Return the data layer of the phase TEST, or else any."""
-    found = [layer for layer in layers if layer.type in DATA]
+    found = [layer for layer in layers if layer.type in _PICTURES]
     return next((layer for layer in found if is_tested(layer)), found[0] if found else None)
 
 

@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 
 __all__ = ["numbers_of"]
 
-_KINDS = {"float": "<f4", "double": "<f8"}
-
 
 def numbers_of(message: Any, name: str) -> NDArray[Any]:
     """Return a repeated field of floats or doubles, declared as packed, however it was written.
 
     Written again, packed and alone, the numbers are the end of the bytes: no Python number is made.
     """
-    field = message.DESCRIPTOR.fields_by_name[name]
-    kind = np.dtype(_KINDS["double" if field.cpp_type == field.CPPTYPE_DOUBLE else "float"])
+    from google.protobuf.descriptor import FieldDescriptor
+
+    doubles = message.DESCRIPTOR.fields_by_name[name].type == FieldDescriptor.TYPE_DOUBLE
+    kind = np.dtype("<f8" if doubles else "<f4")
     count = len(getattr(message, name))
     alone = type(message)()
     getattr(alone, name).MergeFrom(getattr(message, name))
