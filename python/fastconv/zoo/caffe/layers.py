@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ... import nn
-from .modules import Absolute, LocalResponseNormWithin, Maximum, Narrow, ScaleShift, WeightedSum
+from .modules import Absolute, LocalResponseNormWithin, Maximum, ScaleShift, WeightedSum
+from .moves import axis_of, concat, flatten, permute, reshape, slices, split
 from .site import Site, checked
 
 __all__ = ["BUILDERS"]
@@ -108,25 +109,13 @@ def _inner_product(site: Site) -> None:
     if param.bias_term:
         site.fill(module, 1, "bias", site.blob(1, (outputs,)))
     shape = site.value().shape
-    axis = _axis(site, param.axis)
+    axis = axis_of(site, param.axis)
     if shape is not None and len(shape) == axis:
         site.put(module)
         return
     flat = f"{site.name}/flat"
     site.wiring.add(flat, nn.Flatten(axis), [site.layer.bottom[0]], flat)
     site.wiring.add(site.name, module, [flat], site.layer.top[0])
-
-
-def _axis(site: Site, axis: int, least: int = 1) -> int:
-    """Return the number of an axis that may be counted from the end."""
-    shape = site.value().shape
-    if axis < 0:
-        if shape is None:
-            raise site.error("an axis from the end needs the size of the input", axis=axis)
-        axis += len(shape) + 1
-    if axis < least or (shape is not None and axis > len(shape)):
-        raise site.error("the axis must be one of the input, and not the batch", axis=axis)
-    return axis
 
 
 def _pooling(site: Site) -> None:
@@ -207,7 +196,7 @@ def _scale(site: Site) -> None:
     biased = not bias_alone and param.bias_term
     site.check_blobs(1 + biased)
     channels = site.blobs[0].size
-    if _axis(site, param.axis) != 1 or param.num_axes != 1 or not channels:
+    if axis_of(site, param.axis) != 1 or param.num_axes != 1 or not channels:
         raise site.error(
             "there must be one factor a channel",
             axis=param.axis,
@@ -272,65 +261,6 @@ def _eltwise(site: Site) -> None:
         site.put(WeightedSum(*coefficients))
 
 
-def _concat(site: Site) -> None:
-    site.check_ends(None)
-    param = site.layer.concat_param
-    axis = param.concat_dim if param.HasField("concat_dim") else param.axis
-    site.put(nn.Concat(_axis(site, axis)))
-
-
-def _slice(site: Site) -> None:
-    site.check_ends(1, None)
-    param = site.layer.slice_param
-    axis = _axis(site, param.slice_dim if param.HasField("slice_dim") else param.axis)
-    points, tops = list(param.slice_point), len(site.layer.top)
-    if not points and tops > 1:
-        shape = site.value().shape
-        if shape is None or axis > len(shape) or shape[axis - 1] % tops:
-            raise site.error("the axis must split into equal parts", input=shape, parts=tops)
-        share = shape[axis - 1] // tops
-        points = [share * i for i in range(1, tops)]
-    if len(points) != tops - 1 or sorted(set(points)) != points:
-        raise site.error("slice_point must rise, one less than tops", slice_point=points, tops=tops)
-    # A name of its own, for the first part may be called as the whole.
-    whole = f"{site.name}/whole"
-    site.wiring.alias(site.name, whole, site.layer.bottom[0])
-    for top, start, stop in zip(site.layer.top, [0, *points], [*points, None], strict=True):
-        site.wiring.add(site.name, Narrow(axis, start, stop), [whole], top)
-
-
-def _flatten(site: Site) -> None:
-    site.check_ends()
-    param = site.layer.flatten_param
-    site.put(nn.Flatten(_axis(site, param.axis), param.end_axis))
-
-
-def _reshape(site: Site) -> None:
-    site.check_ends()
-    param = site.layer.reshape_param
-    dims = [int(size) for size in param.shape.dim]
-    start, count = param.axis, param.num_axes
-    shape = site.value().shape
-    if start or count != -1:
-        if shape is None:
-            raise site.error("part of a shape needs the size of the input", axis=start)
-        whole = (0, *shape)
-        start = start + len(whole) + 1 if start < 0 else start
-        end = len(whole) if count == -1 else start + count
-        if not 0 <= start <= end <= len(whole):
-            raise site.error("axis and num_axes must be in the input", axis=start, num_axes=count)
-        middle = [whole[start + i] if d == 0 and start + i < end else d for i, d in enumerate(dims)]
-        dims = [*whole[:start], *middle, *whole[end:]]
-    elif dims and dims[0] > 0:
-        # The batch, written out. Other batches would not fit; that it is the batch is checked.
-        if shape is None:
-            raise site.error("the batch must be 0 or -1 in a new shape", dim=dims)
-        dims[0] = 0
-    if not dims or min(dims) < -1 or max(dims) > 1 << 28:
-        raise site.error("a shape must have sizes from -1 on", dim=dims)
-    site.put(nn.Reshape(*dims))
-
-
 def _power(site: Site) -> None:
     site.check_ends()
     param = site.layer.power_param
@@ -374,24 +304,8 @@ def _clip(site: Site) -> None:
 def _softmax(site: Site) -> None:
     site.check_ends(None)
     name = site.layer.bottom[0]  # a loss reads the labels, too
-    axis = _axis(site, site.layer.softmax_param.axis)
+    axis = axis_of(site, site.layer.softmax_param.axis)
     site.wiring.add(site.name, nn.Softmax(axis), [name], site.layer.top[0])
-
-
-def _permute(site: Site) -> None:
-    site.check_ends()
-    order = list(site.layer.permute_param.order)
-    shape = site.value().shape
-    axes = 4 if shape is None else len(shape) + 1
-    if max(order, default=0) >= axes or len(set(order)) != len(order):
-        raise site.error("order must name axes once", order=order)
-    site.put(nn.Permute(*order, *(axis for axis in range(axes) if axis not in order)))
-
-
-def _split(site: Site) -> None:
-    site.check_ends(1, None)
-    for top in site.layer.top:
-        site.wiring.alias(site.name, top, site.layer.bottom[0])
 
 
 def _simple(make: Callable[[Any], nn.Module]) -> Callable[[Site], None]:
@@ -407,25 +321,25 @@ BUILDERS: dict[str, Callable[[Site], None]] = {
     "BatchNorm": _batch_norm,
     "Bias": _scale,
     "Clip": _clip,
-    "Concat": _concat,
+    "Concat": concat,
     "Convolution": _convolution,
     "Deconvolution": _convolution,
     "Dropout": _simple(lambda layer: nn.Dropout(layer.dropout_param.dropout_ratio)),
     "ELU": _elu,
     "Eltwise": _eltwise,
-    "Flatten": _flatten,
+    "Flatten": flatten,
     "InnerProduct": _inner_product,
     "LRN": _lrn,
     "PReLU": _prelu,
-    "Permute": _permute,
+    "Permute": permute,
     "Pooling": _pooling,
     "Power": _power,
     "ReLU": _relu,
-    "Reshape": _reshape,
+    "Reshape": reshape,
     "Scale": _scale,
     "Sigmoid": _simple(lambda layer: nn.Sigmoid()),
-    "Slice": _slice,
+    "Slice": slices,
     "Softmax": _softmax,
-    "Split": _split,
+    "Split": split,
     "TanH": _simple(lambda layer: nn.Tanh()),
 }
