@@ -150,9 +150,10 @@ def test_preset_of_the_first_versions(tmp_path: Path) -> None:
 def test_preset_of_the_very_first_version(tmp_path: Path) -> None:
     (tmp_path / "m.binaryproto").write_bytes(mean_picture(10, 20, 30))
     old = (
-        'layers { layer { name: "x" type: "data" scale: 0.5 cropsize: 16 meanfile: "a/m.binaryproto"'
-        ' batchsize: 9 } top: "x" top: "label" }\n'
-        'layers { layer { name: "c" type: "conv" num_output: 2 kernelsize: 3 } bottom: "x" top: "c" }'
+        'layers { layer { name: "x" type: "data" scale: 0.5 cropsize: 16 '
+        'meanfile: "a/m.binaryproto" batchsize: 9 } top: "x" top: "label" }\n'
+        'layers { layer { name: "c" type: "conv" num_output: 2 kernelsize: 3 } '
+        'bottom: "x" top: "c" }'
     )
     assert preset(tmp_path, old) == Preset((16, 16), None, "BGR", (10.0, 20.0, 30.0), (0.5,) * 3)
 
