@@ -15,6 +15,8 @@ _NAMES: tuple[str, ...] = (
     "npz",
     "safetensors",
     "torch7",
+    "caffe",
+    "caffe2",
     "lasagne",
 )
 _HEAD = 1 << 16

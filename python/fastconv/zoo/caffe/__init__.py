@@ -1,0 +1,1 @@
+"""Caffe's networks: from the messages in its files to layers."""

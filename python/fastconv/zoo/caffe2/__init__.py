@@ -1,0 +1,1 @@
+"""Caffe2's networks: from the operators in its files to layers."""
