@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ....autograd import Function, Tensor, ops
 
-__all__ = ["UNARY", "cast", "clip", "compare", "mask", "prelu", "unary", "where"]
+__all__ = ["UNARY", "cast", "cast_like", "clip", "compare", "mask", "prelu", "unary", "where"]
 
 Array = NDArray[Any]
 
@@ -52,6 +52,24 @@ def _hard_swish_derivative(x: Array, y: Array) -> Array:
     return np.where(x <= -3, 0, np.where(x >= 3, 1, x / 3 + 0.5))
 
 
+def _softplus(x: Array) -> Array:
+    return np.asarray(np.logaddexp(x, np.zeros((), x.dtype)))
+
+
+def _mish_derivative(x: Array, y: Array) -> Array:
+    t = np.tanh(_softplus(x))
+    return np.asarray(t + x * (1 - t * t) * _sigmoid(x))
+
+
+def _shrink(x: Array, bias: float, lambd: float) -> Array:
+    return np.where(x > lambd, x - bias, np.where(x < -lambd, x + bias, 0))
+
+
+def _swish_derivative(x: Array, y: Array, alpha: float) -> Array:
+    s = _sigmoid(alpha * x)
+    return np.asarray(s + alpha * y * (1 - s))
+
+
 def _softsign_derivative(x: Array, y: Array) -> Array:
     return 1 / np.square(1 + np.abs(x))
 
@@ -68,15 +86,18 @@ UNARY: dict[str, tuple[Callable[..., Any], Callable[..., Any] | None]] = {
     "HardSigmoid": (_hard_sigmoid, _hard_sigmoid_derivative),
     "HardSwish": (_hard_swish, _hard_swish_derivative),
     "Log": (np.log, lambda x, y: 1 / x),
+    "Mish": (lambda x: x * np.tanh(_softplus(x)), _mish_derivative),
     "Neg": (np.negative, lambda x, y: -np.ones_like(x)),
     "Not": (np.logical_not, None),
     "Reciprocal": (np.reciprocal, lambda x, y: -y * y),
     "Round": (np.rint, None),
     "Selu": (_selu, lambda x, y, alpha, gamma: gamma * _elu_derivative(x, y, alpha)),
+    "Shrink": (_shrink, lambda x, y, bias, lambd: np.where(np.abs(x) > lambd, 1, 0)),
     "Sign": (np.sign, None),
-    "Softplus": (lambda x: np.logaddexp(x, np.zeros((), x.dtype)), lambda x, y: _sigmoid(x)),
+    "Softplus": (_softplus, lambda x, y: _sigmoid(x)),
     "Softsign": (lambda x: x / (1 + np.abs(x)), _softsign_derivative),
     "Sqrt": (np.sqrt, lambda x, y: 0.5 / y),
+    "Swish": (lambda x, alpha: x * _sigmoid(alpha * x), _swish_derivative),
     "ThresholdedRelu": (
         lambda x, alpha: np.where(x > alpha, x, 0),
         lambda x, y, alpha: np.where(x > alpha, 1, 0),
@@ -130,6 +151,11 @@ def prelu(x: Tensor, slope: Tensor) -> Tensor:
 def cast(x: Tensor, *, dtype: str) -> Tensor:
     """Return x in another type."""
     return x if x.dtype == dtype else Tensor(x.data.astype(dtype))
+
+
+def cast_like(x: Tensor, y: Tensor) -> Tensor:
+    """Return x in the type of y."""
+    return cast(x, dtype=y.dtype.name)
 
 
 def mask(x: Tensor) -> tuple[Tensor, Tensor]:

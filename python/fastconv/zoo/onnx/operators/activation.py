@@ -17,6 +17,8 @@ _OPTIONS: dict[str, dict[str, float]] = {
     "Elu": {"alpha": 1.0},
     "HardSigmoid": {"alpha": 0.2, "beta": 0.5},
     "Selu": {"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875},
+    "Shrink": {"bias": 0.0, "lambd": 0.5},
+    "Swish": {"alpha": 1.0},
     "ThresholdedRelu": {"alpha": 1.0},
 }
 _COMPARISONS = {
@@ -111,6 +113,12 @@ def cast(node: Node) -> Module:
     node.ignore("saturate", "round_mode")
     to = node.text("to") if node.version < 6 else node.integer("to")
     return Operator(elementwise.cast, dtype=_dtype(node, to))
+
+
+@converts("CastLike")
+def cast_like(node: Node) -> Module:
+    node.ignore("saturate", "round_mode")
+    return Operator(elementwise.cast_like)
 
 
 def _dtype(node: Node, to: int | str) -> str:
