@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 
-class FastconvBackendRep(BackendRep):  # type: ignore[misc]
+class FastconvBackendRep(BackendRep):
     """A model that is ready to run; `net` is its network."""
 
     def __init__(self, net: GraphModule) -> None:
@@ -52,7 +52,7 @@ class FastconvBackendRep(BackendRep):  # type: ignore[misc]
         return tuple(x.numpy() for x in (out if isinstance(out, tuple) else (out,)))
 
 
-class FastconvBackend(Backend):  # type: ignore[misc]
+class FastconvBackend(Backend):
     """The CPU backend. All raise FormatError for models that fastconv cannot build."""
 
     @classmethod

@@ -14,7 +14,7 @@ from ...nn import GraphModule, Identity, Module, Parameter
 from ...nn.init import skip_init
 from ..archive import FormatError
 from .layers import Bound
-from .model import MAX_BYTES
+from .model import MAX_BYTES, is_plain
 from .node import Constant, Node
 from .operators import CONVERTERS
 from .shapes import infer
@@ -45,6 +45,8 @@ def network_of(model: Any, arrays: dict[str, NDArray[Any]], folder: Path | None)
     constants = {name: Constant(array, True) for name, array in arrays.items()}
     inputs = [value.name for value in graph.input if value.name not in arrays]
     written = {*inputs, *arrays}
+    for value in graph.input:
+        _check_input(value)
     if len(set(inputs)) != len(inputs):
         raise FormatError(f"onnx: inputs must have names of their own (inputs={inputs})")
     parameters: dict[str, Parameter] = {}
@@ -59,6 +61,15 @@ def network_of(model: Any, arrays: dict[str, NDArray[Any]], folder: Path | None)
             _compute(node, step, constants)
         written.update(filter(None, node.outputs))
     return _assemble(inputs, [value.name for value in graph.output], steps, constants)
+
+
+def _check_input(value: Any) -> None:
+    kind = value.type.tensor_type.elem_type
+    if not value.type.HasField("tensor_type") or not is_plain(kind):
+        raise FormatError(
+            f"onnx: inputs must be tensors of plain numbers (input={value.name!r}, "
+            f"elem_type={kind})"
+        )
 
 
 def _check_node(node: Node, domain: str, written: set[str]) -> None:
@@ -126,9 +137,7 @@ def _compute(node: Node, step: _Step, constants: dict[str, Constant]) -> None:
     except (ValueError, TypeError, IndexError, MemoryError, OverflowError) as error:
         raise FormatError(f"onnx: {node}: {error}") from error
     results: tuple[Tensor, ...] = out if isinstance(out, tuple) else (out,)
-    learned = node.op != "Constant" and all(
-        constants[name].learned for name in node.inputs if name
-    )
+    learned = node.op != "Constant" and all(constants[name].learned for name in node.inputs if name)
     for name, result in zip(step.writes, results, strict=True):
         constants[name] = Constant(result.data, learned)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..archive import FormatError, missing_extra
 
-__all__ = ["MAX_BYTES", "array_of", "arrays_of", "decode", "package"]
+__all__ = ["MAX_BYTES", "array_of", "arrays_of", "decode", "is_plain", "package"]
 
 # What one array of a file may take: larger ones are damage, or an attack.
 MAX_BYTES = 2**33
@@ -63,21 +63,25 @@ def arrays_of(model: Any, folder: Path | None) -> dict[str, NDArray[Any]]:
     return arrays
 
 
+def is_plain(data_type: int) -> bool:
+    """Whether a TensorProto's data type is a number that NumPy has."""
+    names = {"BOOL", "FLOAT", "DOUBLE", "FLOAT16"}
+    names.update(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))
+    types = package().TensorProto.DataType
+    return data_type in types.values() and types.Name(data_type) in names
+
+
 def array_of(proto: Any, folder: Path | None) -> NDArray[Any]:
     """Return a TensorProto's content; see `arrays_of`."""
     onnx = package()
     types = onnx.TensorProto
     name, shape = proto.name, tuple(proto.dims)
-    try:
-        dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(proto.data_type))
-    except (KeyError, TypeError, ValueError):
-        dtype = np.dtype(object)
-    plain = dtype.kind in "fiub" or proto.data_type == types.BFLOAT16
-    if not plain or proto.data_type in (types.INT4, types.UINT4):
+    if not is_plain(proto.data_type) and proto.data_type != types.BFLOAT16:
         raise FormatError(
             f"onnx: tensors must be of a plain numeric type (tensor={name!r}, "
             f"data_type={proto.data_type})"
         )
+    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(proto.data_type))
     if any(size < 0 for size in shape) or math.prod(shape) * dtype.itemsize > MAX_BYTES:
         raise FormatError(
             f"onnx: sizes of tensors must be sensible (tensor={name!r}, dims={shape}, "

@@ -137,7 +137,7 @@ class Node:
         return None if found is None else found.array
 
     def take(self, i: int) -> NDArray[Any]:
-        """Return the value of an input that has to be known, and keep it from the layer's inputs."""
+        """Return the value of an input that has to be known; the layer does not get it."""
         array = self.constant(i)
         if array is None:
             raise self.error("an input must be a constant", input=i)

@@ -71,7 +71,7 @@ def _swish_derivative(x: Array, y: Array, alpha: float) -> Array:
 
 
 def _softsign_derivative(x: Array, y: Array) -> Array:
-    return 1 / np.square(1 + np.abs(x))
+    return np.asarray(1 / np.square(1 + np.abs(x)))
 
 
 # The function of x and options, and its derivative from x, y and options; None: zero almost
@@ -134,10 +134,10 @@ def unary(x: Tensor, *, name: str, **options: float) -> Tensor:
 
 def clip(x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
     """Limit x to [low, high]; where they cross, `high` wins."""
-    bounds = [None if b is None else b.data.reshape(-1)[0] for b in (low, high)]
-    below, above = bounds
-    if x.dtype == np.float32 and not (None not in bounds and below > above):
-        limits = (None if b is None or not math.isfinite(b) else float(b) for b in bounds)
+    below, above = (None if b is None else b.data.reshape(-1)[0] for b in (low, high))
+    crossed = below is not None and above is not None and below > above
+    if x.dtype == np.float32 and not crossed:
+        limits = (None if b is None or not math.isfinite(b) else float(b) for b in (below, above))
         return ops.clip(x, *limits)
     y = x.data if below is None else np.maximum(x.data, below)
     return Tensor(np.asarray(y if above is None else np.minimum(y, above)))
@@ -155,6 +155,8 @@ def cast(x: Tensor, *, dtype: str) -> Tensor:
 
 def cast_like(x: Tensor, y: Tensor) -> Tensor:
     """Return x in the type of y."""
+    if y.dtype.kind not in "fiub":
+        raise TypeError(f"CastLike: the type must be a plain number's (dtype={y.dtype})")
     return cast(x, dtype=y.dtype.name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -190,10 +191,9 @@ def split(
         lengths = integers(sizes)
     if len(lengths) != parts or sum(lengths) != total or min(lengths) < 0:
         raise ValueError(f"parts must add up to the axis (split={lengths}, size={total})")
-    ends = np.cumsum([0, *lengths])
     found = tuple(
-        _one_axis(x, axis, slice(int(start), int(end)))
-        for start, end in zip(ends[:-1], ends[1:], strict=True)
+        _one_axis(x, axis, slice(end - size, end))
+        for size, end in zip(lengths, itertools.accumulate(lengths), strict=True)
     )
     return found if parts > 1 else found[0]
 

@@ -33,7 +33,7 @@ def max_pool(x: Tensor, *, kernel: Sequence[int], window: Window, ceil_mode: boo
         y = ops.max_pool2d(x, (kernel[0], 1), (stride[0], 1), 0, (dilation[0], 1))
     else:
         flat = ops.reshape(x, (n, c, *(1,) * (2 - len(kernel)), *x.shape[2:]))
-        y = ops.max_pool2d(flat, *map(_pair, (kernel, stride)), 0, _pair(dilation))
+        y = ops.max_pool2d(flat, _pair(kernel), _pair(stride), 0, _pair(dilation))
     return ops.reshape(y, (n, c, *counts))
 
 
@@ -55,13 +55,14 @@ def max_pool_indices(
         )
     sizes = x.shape[2:]
     counts = window.counts(sizes, kernel, ceil_mode)
-    n, c, length = *x.shape[:2], (*sizes, 1)[0] if len(sizes) == 2 else 1
+    n, c, length = *x.shape[:2], sizes[0] if len(sizes) == 2 else 1
     flat = ops.reshape(x, (n, c, length, sizes[-1]))
     pads = ((0, 0),) * (2 - len(kernel)) + window.padding(sizes, kernel)
-    y, where = _MaxPoolIndices.apply(  # type: ignore[misc]
+    found: Any = _MaxPoolIndices.apply(
         flat, _pair(kernel), _pair(window.stride), pads, _pair(window.dilation), ceil_mode
     )
-    plane = np.asarray(where).astype(np.int64)
+    y, where = found
+    plane = where.astype(np.int64)
     if column_major:
         plane = plane % sizes[-1] * length + plane // sizes[-1]
     planes = np.arange(n * c, dtype=np.int64).reshape(n, c, 1, 1) * (length * sizes[-1])

@@ -28,10 +28,10 @@ def filled(sizes: Tensor, *, value: np.generic) -> Tensor:
 
 def range_(start: Tensor, limit: Tensor, delta: Tensor) -> Tensor:
     """Return the numbers from start up to limit, by delta."""
-    first, last, by = (x.item() for x in (start, limit, delta))
+    first, last, by = start.item(), limit.item(), delta.item()
     if by == 0 or (last - first) / by * start.dtype.itemsize > MAX_BYTES:
         raise ValueError(f"Range: numbers must be few (start={first}, limit={last}, delta={by})")
-    return Tensor(np.arange(first, last, by, start.dtype))
+    return Tensor(np.arange(first, last, by).astype(start.dtype))
 
 
 def shape(x: Tensor, *, start: int = 0, end: int | None = None) -> Tensor:

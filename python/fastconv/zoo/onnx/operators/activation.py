@@ -7,6 +7,7 @@ import numpy as np
 from ....nn import Clip, LeakyReLU, LogSoftmax, Module, PReLU, ReLU, Sigmoid, Softmax, Tanh
 from ..functions import elementwise
 from ..layers import FlatLogSoftmax, FlatSoftmax, Operator
+from ..model import is_plain, package
 from ..node import Node
 from ..registry import converts
 
@@ -122,15 +123,12 @@ def cast_like(node: Node) -> Module:
 
 
 def _dtype(node: Node, to: int | str) -> str:
-    from ..model import package
-
-    types = package().TensorProto
-    name = to if isinstance(to, str) else next(k for k, v in types.DataType.items() if v == to)
-    dtypes = {"FLOAT": "float32", "DOUBLE": "float64", "BOOL": "bool", "FLOAT16": "float16"}
-    dtype = dtypes.get(name, name.lower())
-    if dtype not in (*dtypes.values(), *(f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64))):
-        raise node.error("the type must be a plain number's", to=name)
-    return dtype
+    onnx = package()
+    numbers = dict(onnx.TensorProto.DataType.items())
+    number = numbers.get(to, 0) if isinstance(to, str) else to
+    if not is_plain(number):
+        raise node.error("the type must be a plain number's", to=to)
+    return str(onnx.helper.tensor_dtype_to_np_dtype(number).name)
 
 
 @converts(*_COMPARISONS)

@@ -22,10 +22,11 @@ def conv(node: Node) -> Module:
     node.names = {1: "weight", 2: "bias"}
     if len(kernel) != 2 or window.auto_pad != "NOTSET" or not node.known(1, 2):
         return Operator(convolution.conv, window=window, groups=groups)
-    out_channels, in_channels = node.info(1).shape[:2]  # type: ignore[index]
+    weight = node.constant(1)
+    assert weight is not None
     layer = Conv2d(
-        int(in_channels) * groups,
-        int(out_channels),
+        weight.shape[1] * groups,
+        weight.shape[0],
         kernel,
         window.stride,
         window.pads,
@@ -64,10 +65,11 @@ def conv_transpose(node: Node) -> Module:
             output_shape=wanted,
             groups=groups,
         )
-    in_channels, out_channels = node.info(1).shape[:2]  # type: ignore[index]
+    weight = node.constant(1)
+    assert weight is not None
     layer = ConvTranspose2d(
-        int(in_channels),
-        int(out_channels) * groups,
+        weight.shape[0],
+        weight.shape[1] * groups,
         kernel,
         window.stride,
         window.pads,

@@ -22,9 +22,7 @@ def gemm(node: Node) -> Module:
     outputs = (weight.shape[0 if trans_b else 1] if rows else 0) if weight is not None else 0
     fits = bias is None or bias.size == 1 or bias.shape in ((outputs,), (1, outputs))
     if weight is None or not rows or not fits or not node.known(1, 2):
-        return Operator(
-            arithmetic.gemm, alpha=alpha, beta=beta, trans_a=trans_a, trans_b=trans_b
-        )
+        return Operator(arithmetic.gemm, alpha=alpha, beta=beta, trans_a=trans_a, trans_b=trans_b)
     inputs = weight.shape[1 if trans_b else 0]
     layer = Linear(inputs, outputs, bias=bias is not None)
     if trans_b and alpha == 1:
@@ -47,7 +45,7 @@ def matmul(node: Node) -> Module:
     if weight is None or weight.ndim != 2 or weight.dtype.kind != "f" or node.known(0):
         return Operator(arithmetic.matmul)
     node.take(1)
-    layer = Linear(*weight.shape, bias=False)
+    layer = Linear(len(weight), weight.shape[1], bias=False)
     layer.weight = _weight(weight.T, 1.0)
     return layer
 

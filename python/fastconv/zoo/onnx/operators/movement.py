@@ -93,8 +93,10 @@ def pad(node: Node) -> Module:
         pads = node.integers("paddings" if node.version < 2 else "pads")
         value = node.number("value", 0.0)
         plain = mode == "constant" and value == 0
-        return _zero_pad(node, pads) if plain and _planes(node, pads) else Operator(
-            movement.pad, pads=pads, value=value, mode=mode
+        return (
+            _zero_pad(node, pads)
+            if plain and _planes(node, pads)
+            else Operator(movement.pad, pads=pads, value=value, mode=mode)
         )
     fill = node.constant(2)
     zero = not node.given(2) or (fill is not None and not fill.any())

@@ -27,9 +27,7 @@ def batch_normalization(node: Node) -> Module:
         node.results = len(node.outputs)
         if node.results != 3:
             raise node.error("training has three outputs", outputs=node.outputs)
-        return Operator(
-            normalization.batch_norm_training, epsilon=epsilon, momentum=momentum
-        )
+        return Operator(normalization.batch_norm_training, epsilon=epsilon, momentum=momentum)
     node.names = {1: "weight", 2: "bias", 3: "running_mean", 4: "running_var"}
     if node.info().rank != 4 or not node.known(1, 2, 3, 4):
         return Operator(normalization.batch_norm, epsilon=epsilon)

@@ -27,9 +27,7 @@ def max_pool(node: Node) -> Module:
             column_major=column_major,
         )
     if _plain(kernel, window):
-        return MaxPool2d(
-            kernel, window.stride, _pads(window), window.dilation, ceil_mode=ceil_mode
-        )
+        return MaxPool2d(kernel, window.stride, _pads(window), window.dilation, ceil_mode=ceil_mode)
     return Operator(pooling.max_pool, kernel=kernel, window=window, ceil_mode=ceil_mode)
 
 
