@@ -9,14 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-onnx = pytest.importorskip("onnx")
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # building the cases divides by zero, and so on
-    from onnx.backend.test import BackendTest
-
 from onnx import TensorProto, helper
+from onnx.backend.test import BackendTest
 
 from fastconv import onnx_backend
 from zoo.onnx_excluded import EXCLUDED, is_excluded
@@ -44,7 +38,7 @@ class Backend(onnx_backend.FastconvBackend):
 
 def _cases() -> dict[str, Callable[[Any], None]]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # building the cases divides by zero, and so on
         suite = BackendTest(Backend, __name__)
     return {
         name: function

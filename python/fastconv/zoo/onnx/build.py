@@ -17,7 +17,7 @@ from .layers import Bound
 from .model import MAX_BYTES, is_plain
 from .node import Constant, Node
 from .operators import CONVERTERS
-from .shapes import infer
+from .shapes import batch_of, infer
 
 __all__ = ["network_of"]
 
@@ -49,10 +49,13 @@ def network_of(model: Any, arrays: dict[str, NDArray[Any]], folder: Path | None)
         _check_input(value)
     if len(set(inputs)) != len(inputs):
         raise FormatError(f"onnx: inputs must have names of their own (inputs={inputs})")
+    used = {name for node in graph.node for name in node.input if name}
+    used.update(value.name for value in graph.output)
+    batch = batch_of(model, arrays)
     parameters: dict[str, Parameter] = {}
     steps: list[_Step] = []
     for proto in graph.node:
-        node = Node(proto, version, constants, infos, parameters, folder)
+        node = Node(proto, version, batch, used, constants, infos, parameters, folder)
         _check_node(node, proto.domain, written)
         step = _convert(node, constants)
         if step.reads:
@@ -94,7 +97,8 @@ def _convert(node: Node, constants: dict[str, Constant]) -> _Step:
         with skip_init():
             layer = CONVERTERS[node.op](node)
         node.check_read()
-        if len(node.outputs) != node.results:
+        last = len(node.outputs)
+        if last < node.results or any(node.wanted(i) for i in range(node.results, last)):
             raise node.error(
                 "the operator has another number of outputs",
                 expected=node.results,
@@ -116,7 +120,9 @@ def _convert(node: Node, constants: dict[str, Constant]) -> _Step:
     ]
     if bound:
         layer = Bound(layer, _renumbered(bound, node.taken))
-    writes = [name or f"{node.label}.unused_{i}" for i, name in enumerate(node.outputs)]
+    writes = [
+        name or f"{node.label}.unused_{i}" for i, name in enumerate(node.outputs[: node.results])
+    ]
     return _Step(node.attribute_name, layer, tuple(reads), tuple(writes))
 
 
@@ -127,7 +133,7 @@ def _renumbered(bound: dict[int, Any], taken: set[int]) -> dict[int, Any]:
 
 def _compute(node: Node, step: _Step, constants: dict[str, Constant]) -> None:
     """Run a layer that reads constants alone: its results are constants, too."""
-    for i in range(len(node.outputs)):
+    for i in range(node.results):
         shape = node.output_info(i).shape or ()
         if math.prod(size for size in shape if isinstance(size, int)) > MAX_BYTES // 4:
             raise node.error("a constant is too large", shape=shape, max_bytes=MAX_BYTES)

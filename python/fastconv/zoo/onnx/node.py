@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +36,8 @@ class Node:
         self,
         proto: Any,
         version: int,
+        batch: int | None,
+        used: Container[str],
         constants: Mapping[str, Constant],
         infos: Mapping[str, Info],
         parameters: dict[str, Parameter],
@@ -43,6 +45,7 @@ class Node:
     ) -> None:
         self.op: str = proto.op_type
         self.version = version
+        self.batch = batch  # that the file was exported with
         self.inputs: list[str] = list(proto.input)
         while self.inputs and not self.inputs[-1]:
             self.inputs.pop()
@@ -55,6 +58,7 @@ class Node:
         self.names: dict[int, str] = {}  # of the attributes that hold bound constants
         self._attributes = {attribute.name: attribute for attribute in proto.attribute}
         self._unread = set(self._attributes)
+        self._used = used
         self._constants = constants
         self._infos = infos
         self._parameters = parameters
@@ -71,6 +75,10 @@ class Node:
     def error(self, rule: str, **values: Any) -> FormatError:
         found = ", ".join(f"{name}={value!r}" for name, value in values.items())
         return FormatError(f"onnx: {self}: {rule} ({found})")
+
+    def wanted(self, i: int) -> bool:
+        """Whether somebody reads an output."""
+        return i < len(self.outputs) and self.outputs[i] in self._used
 
     # Attributes.
 

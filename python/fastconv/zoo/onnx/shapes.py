@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .model import package
 
-__all__ = ["BATCH", "Info", "infer"]
+__all__ = ["BATCH", "Info", "batch_of", "infer"]
 
 # Stands for the first axis of the inputs: files name the batch they were exported with.
 BATCH = "fastconv.batch"
@@ -31,6 +31,16 @@ class Info(NamedTuple):
         return self.dtype is not None and self.dtype == np.float32
 
 
+def batch_of(model: Any, arrays: dict[str, NDArray[Any]]) -> int | None:
+    """Return the batch that the inputs name, where they name one and the same."""
+    batches = {
+        value.type.tensor_type.shape.dim[0].dim_value
+        for value in model.graph.input
+        if _has_batch(value, arrays)
+    }
+    return batches.pop() or None if len(batches) == 1 else None
+
+
 def infer(model: Any, arrays: dict[str, NDArray[Any]]) -> dict[str, Info]:
     """Return what can be inferred, by name of value; nothing where inference fails.
 
@@ -48,7 +58,8 @@ def infer(model: Any, arrays: dict[str, NDArray[Any]]) -> dict[str, Info]:
             kind = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
             graph.input.append(onnx.helper.make_tensor_value_info(name, kind, array.shape))
     for value in graph.input:
-        _set_batch(value, onnx, arrays)
+        if _has_batch(value, arrays):
+            value.type.tensor_type.shape.dim[0].dim_param = BATCH
     for value in graph.output:
         value.type.tensor_type.ClearField("shape")
     try:
@@ -73,11 +84,10 @@ def _without_weights(model: Any) -> Any:
     return bare
 
 
-def _set_batch(value: Any, onnx: Any, arrays: dict[str, NDArray[Any]]) -> None:
+def _has_batch(value: Any, arrays: dict[str, NDArray[Any]]) -> bool:
     tensor = value.type.tensor_type
-    pictures = tensor.elem_type == onnx.TensorProto.FLOAT and len(tensor.shape.dim) >= 2
-    if pictures and value.name not in arrays:
-        tensor.shape.dim[0].dim_param = BATCH
+    floats = tensor.elem_type == package().TensorProto.FLOAT
+    return floats and len(tensor.shape.dim) >= 2 and value.name not in arrays
 
 
 def _info(kind: Any, onnx: Any) -> Info:

@@ -37,7 +37,7 @@ def reshape(node: Node) -> Module:
     node.ignore("consumed_inputs")
     allowzero = node.flag("allowzero")
     if node.version < 5:
-        return Reshape(*node.integers("shape"))
+        return _keeping_batch(node, node.integers("shape"))
     wanted = node.constant(1)
     if wanted is not None:
         sizes: tuple[int, ...] | None = tuple(int(size) for size in wanted.reshape(-1))
@@ -48,6 +48,16 @@ def reshape(node: Node) -> Module:
     if sizes is None or not node.info().is_float or (allowzero and 0 in sizes):
         return Operator(movement.reshape, allowzero=allowzero)
     node.taken.add(1)
+    return _keeping_batch(node, sizes)
+
+
+def _keeping_batch(node: Node, sizes: tuple[int, ...]) -> Module:
+    """Return the layer; where the file names the batch it was exported with, any batch will do."""
+    x = node.info().shape
+    if sizes and x and node.batch is not None and sizes[0] == node.batch:
+        # For that batch it is the same; and the inferred size may stem from an earlier Reshape.
+        if x[0] in (BATCH, node.batch):
+            sizes = (0, *sizes[1:])
     return Reshape(*sizes)
 
 

@@ -61,7 +61,7 @@ def dropout(node: Node) -> Module:
         rate = float(node.take(1)) if node.constant(1) is not None else _ignored(node, 1)
     if node.given(2) and bool(node.take(2)) and rate != 0:
         raise node.error("dropout must be in inference mode", training_mode=True)
-    if len(node.outputs) > 1:
+    if node.wanted(1):
         node.results = 2
         return Operator(elementwise.mask)
     return Dropout(rate)

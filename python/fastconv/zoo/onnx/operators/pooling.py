@@ -17,7 +17,7 @@ def max_pool(node: Node) -> Module:
     window = window_of(node, kernel)
     ceil_mode = node.flag("ceil_mode")
     column_major = node.flag("storage_order")
-    if len(node.outputs) > 1:
+    if node.wanted(1):
         node.results = 2
         return Operator(
             pooling.max_pool_indices,
