@@ -104,20 +104,17 @@ def _convert(node: Node, constants: dict[str, Constant]) -> _Step:
                 expected=node.results,
                 outputs=node.outputs,
             )
+        rest = [i for i, name in enumerate(node.inputs) if name and i not in node.taken]
         bound = {
             i: (node.names.get(i, f"input_{i}"), node.bound(i))
-            for i, name in enumerate(node.inputs)
-            if i not in node.taken and (not name or name in constants)
+            for i in range(max(rest, default=-1) + 1)  # optional ones behind may stay away
+            if i not in node.taken and (not node.given(i) or node.inputs[i] in constants)
         }
     except FormatError:
         raise
     except (ValueError, TypeError, IndexError, OverflowError) as error:
         raise FormatError(f"onnx: {node}: {error}") from error
-    reads = [
-        name
-        for i, name in enumerate(node.inputs)
-        if i not in node.taken and name and name not in constants
-    ]
+    reads = [node.inputs[i] for i in rest if i not in bound]
     if bound:
         layer = Bound(layer, _renumbered(bound, node.taken))
     writes = [

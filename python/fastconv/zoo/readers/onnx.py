@@ -74,11 +74,11 @@ def read(path: Path, weights: Path | None) -> Archive:
     arrays = arrays_of(model, path.parent)
     properties = {entry.key: entry.value for entry in model.metadata_props}
     metadata: dict[str, Any] = {
+        **properties,
         "framework": model.producer_name,
         "version": model.producer_version,
         "ir_version": model.ir_version,
         "opset": {entry.domain or "ai.onnx": entry.version for entry in model.opset_import},
-        **properties,
     }
     return Archive(
         "onnx",

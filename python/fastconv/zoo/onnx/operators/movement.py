@@ -54,10 +54,9 @@ def reshape(node: Node) -> Module:
 def _keeping_batch(node: Node, sizes: tuple[int, ...]) -> Module:
     """Return the layer; where the file names the batch it was exported with, any batch will do."""
     x = node.info().shape
-    if sizes and x and node.batch is not None and sizes[0] == node.batch:
-        # For that batch it is the same; and the inferred size may stem from an earlier Reshape.
-        if x[0] in (BATCH, node.batch):
-            sizes = (0, *sizes[1:])
+    # For that batch it is the same; and the inferred size may stem from an earlier Reshape.
+    if x and node.batch is not None and sizes[:1] == (node.batch,) and x[0] in (BATCH, node.batch):
+        sizes = (0, *sizes[1:])
     return Reshape(*sizes)
 
 
