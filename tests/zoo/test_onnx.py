@@ -139,9 +139,7 @@ def test_weights_that_nodes_compute_are_weights() -> None:
     """As in ONNX's light models, and as weights that are stored transposed."""
     half = onnx.helper.make_tensor("half", onnx.TensorProto.FLOAT, [1], [0.5])
     nodes = [
-        node(
-            "ConstantOfShape", ["shape"], ["w"], value=onnx.helper.make_tensor("v", 1, [1], [0.5])
-        ),
+        node("ConstantOfShape", ["shape"], ["w"], value=half),
         node("Transpose", ["stored"], ["fc"], perm=[1, 0]),
         node("Conv", ["x", "w"], ["a"]),
         node("GlobalAveragePool", ["a"], ["b"]),

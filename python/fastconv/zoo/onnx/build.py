@@ -22,6 +22,7 @@ from .shapes import batch_of, infer
 __all__ = ["network_of"]
 
 _DOMAINS = ("", "ai.onnx")
+_BYTE = np.dtype(np.uint8)
 
 
 class _Step(NamedTuple):
@@ -54,6 +55,7 @@ def network_of(model: Any, arrays: dict[str, NDArray[Any]], folder: Path | None)
     batch = batch_of(model, arrays)
     parameters: dict[str, Parameter] = {}
     steps: list[_Step] = []
+    computed = 0
     for proto in graph.node:
         node = Node(proto, version, batch, used, constants, infos, parameters, folder)
         _check_node(node, proto.domain, written)
@@ -61,7 +63,7 @@ def network_of(model: Any, arrays: dict[str, NDArray[Any]], folder: Path | None)
         if step.reads:
             steps.append(step)
         else:
-            _compute(node, step, constants)
+            computed += _compute(node, step, constants, MAX_BYTES - computed)
         written.update(filter(None, node.outputs))
     return _assemble(inputs, [value.name for value in graph.output], steps, constants)
 
@@ -128,12 +130,20 @@ def _renumbered(bound: dict[int, Any], taken: set[int]) -> dict[int, Any]:
     return {i - sum(t < i for t in taken): value for i, value in bound.items()}
 
 
-def _compute(node: Node, step: _Step, constants: dict[str, Constant]) -> None:
-    """Run a layer that reads constants alone: its results are constants, too."""
-    for i in range(node.results):
-        shape = node.output_info(i).shape or ()
-        if math.prod(size for size in shape if isinstance(size, int)) > MAX_BYTES // 4:
-            raise node.error("a constant is too large", shape=shape, max_bytes=MAX_BYTES)
+def _compute(node: Node, step: _Step, constants: dict[str, Constant], budget: int) -> int:
+    """Run a layer that reads constants alone: its results are constants, too.
+
+    Returns their size in bytes; FormatError for more than `budget`, before it is computed where
+    ONNX infers the shapes.
+    """
+    infos = [node.output_info(i) for i in range(node.results)]
+    expected = sum(
+        math.prod(n for n in info.shape if isinstance(n, int)) * (info.dtype or _BYTE).itemsize
+        for info in infos
+        if info.shape is not None
+    )
+    if expected > budget:
+        raise node.error("constants are too large", bytes=expected, max_bytes=MAX_BYTES)
     try:
         with no_grad(), np.errstate(all="ignore"):
             out = step.layer.eval()()
@@ -143,6 +153,10 @@ def _compute(node: Node, step: _Step, constants: dict[str, Constant]) -> None:
     learned = node.op != "Constant" and all(constants[name].learned for name in node.inputs if name)
     for name, result in zip(step.writes, results, strict=True):
         constants[name] = Constant(result.data, learned)
+    size = sum(result.data.nbytes for result in results)
+    if size > budget:
+        raise node.error("constants are too large", bytes=size, max_bytes=MAX_BYTES)
+    return size
 
 
 def _assemble(

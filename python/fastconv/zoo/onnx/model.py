@@ -13,8 +13,9 @@ from ..archive import FormatError, missing_extra
 
 __all__ = ["MAX_BYTES", "array_of", "arrays_of", "decode", "is_plain", "package"]
 
-# What one array of a file may take: larger ones are damage, or an attack.
-MAX_BYTES = 2**33
+# What one array of a file may take, and all that its nodes compute of constants: no protocol buffer
+# holds more, so what asks for it is damaged, or an attack.
+MAX_BYTES = 2**31
 
 
 def package() -> Any:
@@ -82,15 +83,17 @@ def array_of(proto: Any, folder: Path | None) -> NDArray[Any]:
             f"data_type={proto.data_type})"
         )
     dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(proto.data_type))
-    if any(size < 0 for size in shape) or math.prod(shape) * dtype.itemsize > MAX_BYTES:
+    external = proto.data_location == types.EXTERNAL
+    size = math.prod(shape) * dtype.itemsize
+    if any(n < 0 for n in shape) or (size > MAX_BYTES and not external):
         raise FormatError(
             f"onnx: sizes of tensors must be sensible (tensor={name!r}, dims={shape}, "
             f"max_bytes={MAX_BYTES})"
         )
-    if proto.data_location == types.EXTERNAL:
+    if external:
         array = _external(proto, folder, dtype).reshape(shape)
     else:
-        if proto.HasField("raw_data") and len(proto.raw_data) != math.prod(shape) * dtype.itemsize:
+        if proto.HasField("raw_data") and len(proto.raw_data) != size:
             raise FormatError(
                 f"onnx: a tensor must have as many bytes as its sizes say (tensor={name!r}, "
                 f"dims={shape}, dtype={dtype}, bytes={len(proto.raw_data)})"

@@ -40,6 +40,6 @@ def window_of(node: Node, kernel: Sequence[int]) -> Window:
         )
     if not all(0 <= n <= MAX_SIZE for n in pads) or auto_pad not in AUTO_PAD:
         raise node.error(
-            "pads must not be negative, nor auto_pad new", pads=pads, auto_pad=auto_pad
+            "pads must not be negative, and auto_pad be known", pads=pads, auto_pad=auto_pad
         )
     return Window(stride, tuple(zip(pads[:axes], pads[axes:], strict=True)), dilation, auto_pad)
