@@ -43,12 +43,17 @@ def agree(model: Any, *arrays: Any, rtol: float = 1e-4) -> None:
 
 
 def windows(axes: int) -> Any:
-    """Attributes of convolutions and poolings with windows of 3 or 2 taps."""
+    """Attributes of convolutions and poolings with windows of 3 or 2 taps.
+
+    Not SAME with dilation, which ONNX Runtime refuses or counts in its own way.
+    """
     for stride, dilation, padding in itertools.product(
-        [(1, 1, 1), (2, 3, 1)],
+        [(1, 1, 1), (2, 2, 1)],
         [(1, 1, 1), (2, 1, 2)],
         ["none", "uneven", "VALID", "SAME_UPPER", "SAME_LOWER"],
     ):
+        if padding.startswith("SAME") and max(dilation[:axes]) > 1:
+            continue
         attributes: dict[str, Any] = {"strides": stride[:axes], "dilations": dilation[:axes]}
         if padding == "uneven":
             attributes["pads"] = [*(1, 0, 1)[:axes], *(0, 1, 1)[:axes]]
@@ -73,8 +78,6 @@ def test_conv_transpose(axes: int, groups: int) -> None:
     x = draw(2, 4, *SIZES[:axes])
     weights = {"w": draw(4, 6 // groups, *(3, 2, 3)[:axes], seed=1), "b": draw(6, seed=2)}
     for attributes in windows(axes):
-        if attributes.get("auto_pad", "VALID") != "VALID" and max(attributes["dilations"]) > 1:
-            continue
         extra: list[dict[str, Any]] = [{}]
         if max(attributes["strides"][:1]) > 1 and "auto_pad" not in attributes:
             extra.append({"output_padding": [1, 0, 0][:axes]})

@@ -14,6 +14,11 @@ __all__ = ["BATCH", "Info", "batch_of", "infer"]
 # Stands for the first axis of the inputs: files name the batch they were exported with.
 BATCH = "fastconv.batch"
 _SMALL = 64  # elements; larger initializers say nothing about shapes
+# What ONNX follows values through, or may in other versions.
+_FOLLOWED = """
+    Abs Add Cast Ceil Div Expand Floor Gather Identity Max Min Mul Neg Range ReduceProd Reshape
+    Slice Split Squeeze Sub Tile Transpose Unsqueeze Where
+"""
 
 
 class Info(NamedTuple):
@@ -63,7 +68,7 @@ def infer(model: Any, arrays: dict[str, NDArray[Any]]) -> dict[str, Info]:
     for value in graph.output:
         value.type.tensor_type.ClearField("shape")
     try:
-        inferred = onnx.shape_inference.infer_shapes(bare, data_prop=True).graph
+        inferred = onnx.shape_inference.infer_shapes(bare, data_prop=_values_stay_small(bare)).graph
     except Exception:  # whatever it raises, it knows nothing of this graph
         inferred = graph
     known = {
@@ -71,6 +76,27 @@ def infer(model: Any, arrays: dict[str, NDArray[Any]]) -> dict[str, Info]:
         for value in (*inferred.input, *inferred.value_info, *inferred.output)
     }
     return {**known, **{name: Info(a.dtype, a.shape) for name, a in arrays.items()}}
+
+
+def _values_stay_small(model: Any) -> bool:
+    """Whether following values of shapes through the graph is cheap, as in any sensible one.
+
+    A chain of nodes that each join a value to itself would double it until memory ends.
+    """
+    followed = set(_FOLLOWED.split())
+    sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        found = [sizes.get(name, 0) for name in node.input]
+        if node.op_type in ("Shape", "Size", "Constant"):
+            size = _SMALL
+        elif node.op_type == "Concat":
+            size = sum(found)
+        else:
+            size = max(found, default=0) if node.op_type in followed else 0
+        if size > _SMALL**2:
+            return False
+        sizes.update(dict.fromkeys(node.output, size))
+    return True
 
 
 def _without_weights(model: Any) -> Any:

@@ -55,17 +55,21 @@ def max_pool_indices(
         )
     sizes = x.shape[2:]
     counts = window.counts(sizes, kernel, ceil_mode)
-    n, c, length = *x.shape[:2], sizes[0] if len(sizes) == 2 else 1
-    flat = ops.reshape(x, (n, c, length, sizes[-1]))
-    pads = ((0, 0),) * (2 - len(kernel)) + window.padding(sizes, kernel)
+    n, c = x.shape[:2]
+    pads = window.exact(sizes, kernel, counts)
+    x = _padded(x, pads, -np.inf)
+    flat = ops.reshape(x, (n, c, *(1,) * (2 - len(kernel)), *x.shape[2:]))
     found: Any = _MaxPoolIndices.apply(
-        flat, _pair(kernel), _pair(window.stride), pads, _pair(window.dilation), ceil_mode
+        flat, _pair(kernel), _pair(window.stride), 0, _pair(window.dilation), False
     )
     y, where = found
-    plane = where.astype(np.int64)
-    if column_major:
-        plane = plane % sizes[-1] * length + plane // sizes[-1]
-    planes = np.arange(n * c, dtype=np.int64).reshape(n, c, 1, 1) * (length * sizes[-1])
+    # Positions in the padded plane become those in the input's own.
+    rows, columns = (1, *sizes)[-2:]
+    top, left = (0, *(before for before, _ in pads))[-2:]
+    row, column = np.divmod(where.astype(np.int64), flat.shape[3])
+    row, column = row - top, column - left
+    plane = column * rows + row if column_major else row * columns + column
+    planes = np.arange(n * c, dtype=np.int64).reshape(n, c, 1, 1) * (rows * columns)
     shape = (n, c, *counts)
     return ops.reshape(y, shape), Tensor((plane + planes).reshape(shape))
 
