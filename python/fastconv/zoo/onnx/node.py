@@ -69,8 +69,11 @@ class Node:
 
     @property
     def attribute_name(self) -> str:
-        """The node's name as one that a layer may have."""
-        return re.sub(r"\W+", "_", self.label).strip("_") or self.op.lower()
+        """The layer's name: that of PyTorch's weight, where there is one, or the node's."""
+        weights = (name for name in self.inputs if name in self._constants)
+        named = next((name for name in weights if name.endswith(".weight")), None)
+        label = self.label if named is None else named.removesuffix(".weight")
+        return re.sub(r"\W+", "_", label).strip("_") or self.op.lower()
 
     def error(self, rule: str, **values: Any) -> FormatError:
         found = ", ".join(f"{name}={value!r}" for name, value in values.items())
