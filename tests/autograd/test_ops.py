@@ -67,6 +67,55 @@ def test_conv2d_with_relu() -> None:
             call(x, weight, activation="tanh")
 
 
+@pytest.mark.parametrize(
+    ("stride", "padding", "output_padding", "dilation", "groups"),
+    [
+        (1, 0, 0, 1, 1),
+        ((2, 3), (1, 2), 1, 1, 2),
+        (2, ((0, 1), (2, 1)), (0, 1), (1, 2), 1),
+        (1, 1, 2, 3, 2),
+        (1, 0, (0, 2), 3, 1),
+    ],
+)
+def test_conv_transpose2d(
+    stride: Any, padding: Any, output_padding: Any, dilation: Any, groups: int
+) -> None:
+    x, weight, bias = draw(2, 4, 4, 5), draw(4, 6 // groups, 3, 2, seed=1), draw(6, seed=2)
+
+    def conv(x: Any, weight: Any, bias: Any = None) -> Any:
+        return ops.conv_transpose2d(
+            x, weight, bias, stride, padding, output_padding, groups, dilation
+        )
+
+    check_gradients(conv, x, weight, bias)
+    check_gradients(conv, x, weight)
+    # What a convolution reads from its input for an output, the transposed one writes there.
+    sh, sw = (stride, stride) if isinstance(stride, int) else stride
+    dh, dw = (dilation, dilation) if isinstance(dilation, int) else dilation
+    whole = np.zeros((2, 6, 40, 40))
+    for n, c, h, w in np.ndindex(*x.shape):
+        for o, i, j in np.ndindex(*weight.shape[1:]):
+            at = c // (4 // groups) * (6 // groups) + o
+            whole[n, at, h * sh + i * dh, w * sw + j * dw] += x[n, c, h, w] * weight[c, o, i, j]
+    out = conv(x, weight, bias).data
+    top, left = {0: (0, 0), 1: (1, 1), (1, 2): (1, 2)}.get(padding, (0, 2))
+    expected = whole[:, :, top : top + out.shape[2], left : left + out.shape[3]]
+    np.testing.assert_allclose(out, expected + bias[:, None, None], atol=1e-12)
+
+
+def test_conv_transpose2d_refuses_what_does_not_fit() -> None:
+    x, weight = draw(1, 4, 3, 3), draw(4, 2, 3, 3)
+    for arguments, message in [
+        ((x[0], weight), r"x \(N, C, H, W\) and weight"),
+        ((x, weight[:2]), r"must fit, and groups divide C"),
+        ((x, weight, draw(3)), r"bias must have one value per output channel \(expected=2"),
+        ((x, weight, None, 1, 3), r"the output must not be empty"),
+        ((x, weight, None, 0), r"stride must be at least 1"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            ops.conv_transpose2d(*arguments)
+
+
 def test_linear_and_gemm() -> None:
     check_gradients(ops.linear, draw(3, 5), draw(4, 5, seed=1), draw(4, seed=2))
     check_gradients(ops.linear, draw(2, 3, 5), draw(4, 5, seed=1))

@@ -42,6 +42,9 @@ def test_convolutions() -> None:
         [(1, 1), (3, 2), (5, 5)], [1, (2, 3)], [0, (1, 2), ((0, 1), (2, 0))], [1, 2], [1, 2]
     ):
         agree("conv2d", x, zeros(6, 4 // groups, *kernel), None, stride, padding, dilation, groups)
+    for stride, padding, size in itertools.product([1, 2], [0, 1], [3, 4, 5]):
+        grad, weight = zeros(2, 6, 3, 3), zeros(6, 4, 3, 3)
+        agree("conv2d_backward_input", grad, weight, (2, 4, size, size), stride, padding)
     with pytest.raises(ValueError, match=r"conv2d: weight must take the channels of x"):
         shapes.conv2d(x, zeros(6, 3, 1, 1))
     with pytest.raises(ValueError, match=r"conv2d: the window must fit into x"):
@@ -103,4 +106,5 @@ def test_every_forward_kernel_is_there() -> None:
         for name in reference.__all__
         if "backward" not in name and inspect.isfunction(getattr(reference, name))
     }
-    assert forward - STEPS == set(shapes.__all__)
+    # A transposed convolution runs this one forward.
+    assert forward - STEPS | {"conv2d_backward_input"} == set(shapes.__all__)

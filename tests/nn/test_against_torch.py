@@ -17,6 +17,14 @@ def pairs() -> list[Any]:
     return [
         (nn.Conv2d(4, 6, (3, 2), 2, 1, 2, 2), t.Conv2d(4, 6, (3, 2), 2, 1, 2, 2)),
         (nn.Conv2d(4, 6, 1, bias=False), t.Conv2d(4, 6, 1, bias=False)),
+        (
+            nn.ConvTranspose2d(4, 6, (3, 2), 2, 1, 1, 2),
+            t.ConvTranspose2d(4, 6, (3, 2), 2, 1, 1, 2),
+        ),
+        (
+            nn.ConvTranspose2d(4, 3, 3, (1, 2), 0, (2, 1), 1, False, (3, 2)),
+            t.ConvTranspose2d(4, 3, 3, (1, 2), 0, (2, 1), 1, False, (3, 2)),
+        ),
         (nn.Linear(8, 3), t.Linear(8, 3)),
         (nn.MaxPool2d(3, 2, 1, ceil_mode=True), t.MaxPool2d(3, 2, 1, ceil_mode=True)),
         (nn.AvgPool2d(3, 2, 1, True, False), t.AvgPool2d(3, 2, 1, True, False)),

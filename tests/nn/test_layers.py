@@ -73,6 +73,17 @@ def test_conv2d_and_linear() -> None:
     np.testing.assert_allclose(linear(X).data, X @ linear.weight.data.T, rtol=1e-5, atol=1e-6)
 
 
+def test_conv_transpose2d_undoes_what_a_convolution_does_to_sizes() -> None:
+    down, up = nn.Conv2d(4, 8, 3, 2, 1), nn.ConvTranspose2d(8, 4, 3, 2, 1, (1, 0))
+    y = down(draw(2, 4, 8, 7))
+    assert up(y).shape == (2, 4, 8, 7)
+    assert up.weight.shape == (8, 4, 3, 3)
+    assert "stride=(2, 2), padding=(1, 1), output_padding=(1, 0)" in repr(up)
+    with use_backend("native"):
+        native = up(y).data
+    np.testing.assert_allclose(native, up(y).data, rtol=1e-5, atol=1e-6)
+
+
 def test_dropout_only_trains() -> None:
     layer = nn.Dropout(0.25)
     out = layer(np.ones((100, 100), np.float32)).data
@@ -181,6 +192,10 @@ def test_gradients_of_a_network_of_many_layers() -> None:
          r"Conv2d: padding must be an integer \(padding='same'\)"),
         (lambda: nn.Conv2d(3, 6, 3, bias=1), TypeError,
          r"Conv2d: bias must be True or False \(bias=1\)"),
+        (lambda: nn.ConvTranspose2d(3, 6, 3, 2, 0, 2), ValueError,
+         r"ConvTranspose2d: output_padding must be smaller than stride or dilation"),
+        (lambda: nn.ConvTranspose2d(3, 6, 3, groups=2), ValueError,
+         r"ConvTranspose2d: groups must divide in_channels \(groups=2, in_channels=3\)"),
         (lambda: nn.Linear(3, True), TypeError,
          r"Linear: out_features must be an integer \(out_features=True\)"),
         (lambda: nn.MaxPool2d(3, padding=2), ValueError,

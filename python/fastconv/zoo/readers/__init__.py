@@ -15,6 +15,7 @@ _NAMES: tuple[str, ...] = (
     "npz",
     "safetensors",
     "torch7",
+    "onnx",
     "caffe",
     "caffe2",
     "lasagne",
