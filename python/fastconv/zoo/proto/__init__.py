@@ -1,0 +1,1 @@
+"""Protocol buffers: the messages that are read, and a look at bytes that needs no package."""
