@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ..scheme import Scheme
+from . import tf_slim
 
 __all__ = ["SCHEMES"]
 
 # In the order in which they are tried.
-SCHEMES: tuple[Scheme, ...] = ()
+SCHEMES: tuple[Scheme, ...] = (*tf_slim.SCHEMES,)
