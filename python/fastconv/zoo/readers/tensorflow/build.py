@@ -50,13 +50,13 @@ def sources(graph: Graph, outputs: Sequence[Ref]) -> dict[str, Ref]:
 
 def sinks(graph: Graph) -> dict[str, Ref]:
     """Return what a graph computes from its placeholders and nothing in it reads."""
-    read = {ref.key[0] for node in graph.walk() for ref in node.inputs}
-    ends = {name: graph.ref(name) for name in graph.names() if name not in read}
-    return {
-        name: ref
-        for name, ref in ends.items()
-        if graph.node(ref).op not in _NO_RESULT and sources(graph, [ref])
-    }
+    found = {}
+    for name in graph.ends():
+        if graph.operation(name) not in _NO_RESULT:
+            ref = graph.ref(name)
+            if sources(graph, [ref]):
+                found[name] = ref
+    return found
 
 
 def build(

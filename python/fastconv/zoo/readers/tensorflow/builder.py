@@ -31,17 +31,28 @@ class Builder:
 
     def __init__(self) -> None:
         self.emitter = Emitter()
+        self._known_orders: dict[tuple[Value, tuple[int, ...]], Value] = {}
 
     def unary(self, node: Node, x: Value, module: nn.Module) -> Value:
         """Add a layer that treats every element alike."""
         return x.named(self.emitter.emit(node.label, module, x.name))
 
     def reordered(self, node: Node, x: Value, order: Sequence[int]) -> Value:
-        """Return a value with its axes in an order."""
-        x = self.plain_features(node, x)
+        """Return a value with its axes in an order, and its features in TensorFlow's."""
         order = tuple(order)
-        if x.order == order:
+        if x.order == order and x.chw is None:
             return x
+        if (x, order) not in self._known_orders:
+            self._known_orders[x, order] = self._reordered(node, x, order)
+        return self._known_orders[x, order]
+
+    def _reordered(self, node: Node, x: Value, order: tuple[int, ...]) -> Value:
+        if x.chw is not None:
+            c, h, w = x.chw
+            name = x.name
+            for part in (nn.Reshape(0, c, h, w), nn.Permute(0, 2, 3, 1), nn.Flatten()):
+                name = self.emitter.emit(f"{node.label}/order", part, name)
+            return Value(name, x.shape, x.order)
         moved = [axis for axis in x.order if x.shape[axis] != 1]
         if moved == [axis for axis in order if x.shape[axis] != 1] and order[0] == 0 == x.order[0]:
             module: nn.Module = nn.Reshape(0, *self._known(node, [x.shape[a] for a in order[1:]]))
@@ -56,13 +67,7 @@ class Builder:
 
     def plain_features(self, node: Node, x: Value) -> Value:
         """Return a value whose features have TensorFlow's order."""
-        if x.chw is None:
-            return x
-        c, h, w = x.chw
-        name = x.name
-        for module in (nn.Reshape(0, c, h, w), nn.Permute(0, 2, 3, 1), nn.Flatten()):
-            name = self.emitter.emit(f"{node.label}/order", module, name)
-        return Value(name, x.shape, x.order)
+        return self.reordered(node, x, x.order)
 
     def image(self, node: Node, x: Any, order: tuple[int, ...]) -> Value:
         """Return feature maps as (N, C, H, W), given the layout that they have in TensorFlow."""

@@ -6,11 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from ...archive import FormatError
+from .tensors import array_of
 
 __all__ = ["Graph", "Node", "Ref"]
 
 _CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
+_CONDITIONS = {"If", "StatelessIf"}
+_PASSING = {"Identity", "PlaceholderWithDefault"}
 # Functions name outputs where graphs number them: those of operations with several.
 _OUTPUTS = {
     **dict.fromkeys(
@@ -76,9 +81,14 @@ class Graph:
         if len(self._main.nodes) != len(message.node):
             raise FormatError(f"{what}: names of nodes must be unique")
 
-    def names(self) -> list[str]:
-        """Return the names of the graph's own nodes."""
-        return list(self._main.nodes)
+    def ends(self) -> list[str]:
+        """Return the names of the nodes that no other node reads."""
+        read = {text.split(":")[0] for node in self._main.nodes.values() for text in _data(node)}
+        return [name for name in self._main.nodes if name not in read]
+
+    def operation(self, name: str) -> str:
+        """Return the operation of one of the graph's own nodes."""
+        return str(self._main.nodes[name].op)
 
     def ref(self, text: str) -> Ref:
         """Return what "name" or "name:index" refers to."""
@@ -97,7 +107,7 @@ class Graph:
                 count += 1
                 if count > _MOST_NODES:
                     raise FormatError(f"{self.what}: the graph must be smaller (nodes={count})")
-                if self._function(node) is None:
+                if self._function(scope, node) is None:
                     yield self._node(scope, node)
                 else:
                     pending.append(self._open(scope, node))
@@ -106,19 +116,43 @@ class Graph:
         inputs = tuple(self._resolve(scope, text) for text in _data(node))
         return Node(scope.prefix + node.name, node.name, node.op, node.attr, inputs)
 
-    def _function(self, node: Any) -> Any:
-        name = node.attr["f"].func.name if node.op in _CALLS and "f" in node.attr else node.op
+    def _function(self, scope: _Scope, node: Any) -> Any:
+        """Return the function that a node calls; None if it calls none."""
+        called = node.op in _CALLS | _CONDITIONS
+        key = "f"
+        if node.op in _CONDITIONS:
+            key = "then_branch" if self._condition(scope, node) else "else_branch"
+        name = node.attr[key].func.name if called and key in node.attr else node.op
         function = self._library.get(name)
-        if function is None and node.op in _CALLS:
+        if function is None and called:
             raise FormatError(
                 f"{self.what}: a function that is called must be in the library "
                 f"(node={node.name!r}, function={name!r})"
             )
         return function
 
+    def _condition(self, scope: _Scope, node: Any) -> bool:
+        """Return which branch is taken: what a graph is fed ("is it training?") is no."""
+        inputs = _data(node)
+        ref = self._resolve(scope, inputs[0] if inputs else "")
+        for _ in range(_LONGEST):
+            source = ref.scope.nodes[ref.name]
+            if source.op == "Placeholder":
+                return False
+            if source.op == "Const" and "value" in source.attr:
+                value = array_of(source.attr["value"].tensor, f"{self.what}: {source.name!r}")
+                return bool(np.any(value))
+            if source.op not in _PASSING or not _data(source):
+                break
+            ref = self._resolve(ref.scope, _data(source)[0])
+        raise FormatError(
+            f"{self.what}: a condition must be known "
+            f"(node={node.name!r}, condition={ref.key[0]!r}, op={source.op!r})"
+        )
+
     def _open(self, scope: _Scope, node: Any) -> _Scope:
         if node.name not in scope.called:
-            function = self._function(node)
+            function = self._function(scope, node)
             if scope.depth >= _DEEPEST:
                 raise FormatError(
                     f"{self.what}: functions must not call themselves "
@@ -129,7 +163,7 @@ class Graph:
                 {inner.name: inner for inner in function.node_def},
                 {arg.name: place for place, arg in enumerate(function.signature.input_arg)},
                 scope,
-                _data(node),
+                _data(node)[1 if node.op in _CONDITIONS else 0 :],
                 scope.depth + 1,
             )
         return scope.called[node.name]
@@ -147,8 +181,8 @@ class Graph:
             node = scope.nodes.get(name)
             if node is None:
                 break
-            index = self._index(node, place)
-            function = self._function(node)
+            function = self._function(scope, node)
+            index = self._index(node, function, place)
             if function is None:
                 return Ref(scope, name, index)
             outputs = [arg.name for arg in function.signature.output_arg]
@@ -160,7 +194,7 @@ class Graph:
             f"(input={text!r}, in={scope.prefix!r})"
         )
 
-    def _index(self, node: Any, place: list[str]) -> int:
+    def _index(self, node: Any, function: Any, place: list[str]) -> int:
         """Return the number of an output, given as such or, in functions, by name and number."""
         number = place[-1] if place else "0"
         if len(place) > 2 or not number.isdecimal() or len(number) > 9:
@@ -170,7 +204,6 @@ class Graph:
             )
         if len(place) == 2:
             names = _OUTPUTS.get(node.op)
-            function = self._function(node)
             if function is not None:
                 names = tuple(arg.name for arg in function.signature.output_arg)
             if names is not None and place[0] in names:

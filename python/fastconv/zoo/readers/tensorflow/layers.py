@@ -125,6 +125,8 @@ def _dropout(b: Builder, node: Node, x: Value) -> Value:
     if isinstance(scale, Scale) and writer is not None:
         factor = scale.weight
         if factor is not None and scale.bias is None and np.ptp(factor) == 0 and factor[0] >= 1:
+            if factor[0] == 1:
+                return x
             dropout = nn.Dropout(float(1 - 1 / factor[0]))
             return x.named(b.emitter.emit(node.label, dropout, writer.reads[0]))
     raise FormatError(f"tensorflow: {node} must not multiply by what is random, but for a dropout")
