@@ -279,6 +279,7 @@ def googlenet(
     0.2; its published weights need `transform_input=True`, for pictures normalised by ImageNet's
     mean and deviation. "slim" is what that was made from: TensorFlow's "SAME" padding puts conv1's
     windows one pixel further to the right and down (for even picture sizes). The last pooling is
-    over the whole map in all of them, so that other picture sizes work. Raises ValueError for other variants.
+    over the whole map in all of them, so that other picture sizes work. Raises ValueError for other
+    variants.
     """
     return GoogLeNet(num_classes, aux_logits, variant, transform_input, dropout, dropout_aux)
