@@ -99,8 +99,8 @@ def _constants(graph: Graph) -> dict[str, NDArray[Any]]:
     from .tensors import array_of
 
     found = {}
-    for node in graph.walk():
-        if node.op == "Const" and "value" in node.attr:
+    for node in graph.walk({"Const"}):
+        if "value" in node.attr:
             tensor = node.attr["value"].tensor
             if tensor.dtype in (1, 2, 14, 19) and tensor.tensor_shape.dim:
                 found[node.name] = np.asarray(array_of(tensor, str(node)))

@@ -91,7 +91,14 @@ def build(
                 order = orders.get(node.name, NHWC) if len(shape) == 4 else range(len(shape))
                 out: Any = Value(labels[node.name], (None, *shape[1:]), tuple(order))
             else:
-                out = _evaluate(builder, node, arguments, variables)
+                try:
+                    out = _evaluate(builder, node, arguments, variables)
+                except FormatError:
+                    raise
+                except (TypeError, ValueError, IndexError, ArithmeticError) as error:
+                    raise FormatError(
+                        f"tensorflow: {node} must fit its inputs (reason={error})"
+                    ) from error
             many = out if isinstance(out, tuple) else (out,)
             results.update({(node.name, index): value for index, value in enumerate(many)})
         common = next((orders[n] for n in labels if n in orders), NHWC)
@@ -163,12 +170,7 @@ def _computed(builder: Builder, node: Node, inputs: list[Any]) -> Any:
     if misplaced or random or (node.op != "Mul" and any(x.freely_scaled for x in values)):
         kinds = [type(x).__name__ for x in inputs]
         raise FormatError(f"tensorflow: {node} must compute from its input (inputs={kinds})")
-    try:
-        return _HANDLERS[node.op](builder, node, *inputs)
-    except FormatError:
-        raise
-    except (TypeError, ValueError, IndexError) as error:
-        raise FormatError(f"tensorflow: {node} must fit its inputs (reason={error})") from error
+    return _HANDLERS[node.op](builder, node, *inputs)
 
 
 def _switched(node: Node, x: Any, condition: Any) -> tuple[Any, Any]:

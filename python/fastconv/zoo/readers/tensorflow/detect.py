@@ -51,7 +51,9 @@ def is_saved_model(head: bytes) -> bool:
         if (number, wire) != (2, BYTES) or not isinstance(graph, bytes):
             return False
         number, wire, info = next(fields(graph), (0, 0, 0))
-        return number in (1, 2) and wire == BYTES and isinstance(info, bytes)
+        if (number, wire) != (1, BYTES) or not isinstance(info, bytes):
+            return False
+        return all(wire != VARINT or number > 5 for number, wire, _ in fields(info))
     except ValueError:
         return False
 

@@ -29,17 +29,9 @@ def folds(op: str) -> bool:
 
 
 def fold(node: Node, inputs: Sequence[_Array]) -> _Array | tuple[_Array, ...]:
-    """Return what a node makes of constants; FormatError where it cannot."""
-    try:
-        with np.errstate(all="ignore"):
-            folded: _Array | tuple[_Array, ...] = _FOLDS[node.op](node, *inputs)
-    except FormatError:
-        raise
-    except (TypeError, ValueError, IndexError, ArithmeticError) as error:
-        shapes = [np.shape(array) for array in inputs]
-        raise FormatError(
-            f"tensorflow: {node} must fit its inputs (shapes={shapes}, reason={error})"
-        ) from error
+    """Return what a node makes of constants; raises what NumPy does where they do not fit."""
+    with np.errstate(all="ignore"):
+        folded: _Array | tuple[_Array, ...] = _FOLDS[node.op](node, *inputs)
     return folded
 
 

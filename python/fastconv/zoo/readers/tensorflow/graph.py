@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +27,7 @@ _OUTPUTS = {
 }
 _DEEPEST = 64  # calls within calls
 _LONGEST = 10_000  # ways through calls
-_MOST_NODES = 1_000_000
+_MOST_NODES = 100_000
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,8 @@ class Graph:
         """Return the node that a reference is to."""
         return self._node(ref.scope, ref.scope.nodes[ref.name])
 
-    def walk(self) -> Iterator[Node]:
-        """Yield every node, those of called functions included, in no special order."""
+    def walk(self, ops: Collection[str]) -> Iterator[Node]:
+        """Yield every node of some operations, those in called functions included."""
         pending, count = [self._main], 0
         while pending:
             scope = pending.pop()
@@ -107,9 +107,9 @@ class Graph:
                 count += 1
                 if count > _MOST_NODES:
                     raise FormatError(f"{self.what}: the graph must be smaller (nodes={count})")
-                if self._function(scope, node) is None:
+                if node.op in ops:
                     yield self._node(scope, node)
-                else:
+                elif self._function(scope, node) is not None:
                     pending.append(self._open(scope, node))
 
     def _node(self, scope: _Scope, node: Any) -> Node:

@@ -51,8 +51,8 @@ def variables_of(graph: Graph, tensors: dict[str, NDArray[Any]]) -> dict[str, ND
     assigns to which variable.
     """
     values = {}
-    for node in graph.walk():
-        if node.op in _ASSIGNS and len(node.inputs) >= 2:
+    for node in graph.walk(_ASSIGNS):
+        if len(node.inputs) >= 2:
             ref = _origin(graph, node.inputs[1])
             source = graph.node(ref)
             if source.op == "RestoreV2":

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from .... import nn
 from ...archive import FormatError
-from ...scheme import oihw
 from .attributes import flag, integer, integers, number, text
 from .builder import Builder, float32
 from .folding import axes_of
@@ -127,7 +126,7 @@ def _conv2d(b: Builder, node: Node, x: Any, kernel: Any) -> Value:
             f"tensorflow: {node} must have weights for its input's channels "
             f"(channels={given}, weights={kernel.shape})"
         )
-    return _conv(b, node, x, oihw(kernel), given // channels)
+    return _conv(b, node, x, kernel.transpose(3, 2, 0, 1), given // channels)
 
 
 def _depthwise(b: Builder, node: Node, x: Any, kernel: Any) -> Value:
