@@ -13,6 +13,7 @@ import pytest
 from fastconv import models, nn, zoo
 from fastconv.zoo.archive import Archive, FormatError
 from fastconv.zoo.labels import labels
+from fastconv.zoo.scheme import in_order
 from fastconv.zoo.schemes import tf_slim
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -230,3 +231,13 @@ def test_the_first_of_1001_classes_is_the_background() -> None:
     assert names is not None and len(names) == 1001
     assert names[:2] == ("background", "tench")
     assert labels(nn.Linear(2, 1002)) is None
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (5, 130), (3, 70, 2), (9, 5, 3, 3), (4, 0), (0, 4, 2)])
+def test_weights_are_copied_in_order(shape: tuple[int, ...]) -> None:
+    array = RNG.standard_normal(shape[::-1]).T
+    for dtype in (None, np.float32):
+        copied = in_order(array, dtype)
+        assert copied.flags.c_contiguous and not np.shares_memory(copied, array)
+        assert copied.dtype == (dtype or array.dtype)
+        np.testing.assert_array_equal(copied, array.astype(copied.dtype))

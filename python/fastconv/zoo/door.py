@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..nn import Module
+from ..nn import Module, init
 from .archive import Archive, FormatError
 from .labels import labels
 from .readers import reader_of
@@ -92,6 +92,7 @@ def _of_scheme(archive: Archive, scheme: Scheme, options: dict[str, Any]) -> Mod
     state = scheme.state_dict(archive)
     num_classes = len(state[f"{scheme.head}.weight"])
     options = {"num_classes": num_classes, **scheme.options, **options}
-    net = models.get(scheme.architecture, **options)
+    with init.skip_init():  # every weight is loaded
+        net = models.get(scheme.architecture, **options)
     net.load_state_dict(state)
     return net

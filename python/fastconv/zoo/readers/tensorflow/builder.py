@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .... import nn
 from ...archive import FormatError
+from ...scheme import in_order
 from .emitter import Emitter, Scale
 from .graph import Node
 from .values import Shape, Value
@@ -23,7 +24,7 @@ _MOST_CHANNELS = 1 << 22
 
 def float32(array: NDArray[Any]) -> NDArray[np.float32]:
     """Return weights as layers hold them: float32, in order, their own."""
-    return np.array(array, np.float32, order="C")
+    return in_order(array, np.float32)
 
 
 class Builder:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .... import nn
 from ...archive import FormatError
-from .attributes import flag, integers, number
+from .attributes import flag, integer, integers, number
 from .builder import Builder, float32
 from .emitter import Scale
 from .folding import axes_of, sizes_of
@@ -278,8 +278,6 @@ def _transpose(b: Builder, node: Node, x: Any, axes: Any) -> Value:
 
 
 def _cast(b: Builder, node: Node, x: Value) -> Value:
-    from .attributes import integer
-
     kind = integer(node, "DstT")
     if kind not in (1, 2, 14, 19):
         raise FormatError(f"tensorflow: {node} must not make integers of values (DstT={kind})")
