@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -303,6 +304,10 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         varying(const("s", np.array([-1, 31], np.int32)), node("y", "Reshape", ["x", "s"])),
         "must keep the batch",
     ),
+    "another batch": (
+        varying(const("s", np.array([3, -1], np.int32)), node("y", "Reshape", ["x", "s"])),
+        "must keep the batch",
+    ),
     "constant": (
         varying(const("c", weights(4, 4, 2)), node("y", "Mul", ["x", "c"])),
         "one number a channel",
@@ -441,3 +446,19 @@ def test_a_second_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "net.pb").write_bytes(network())
     with pytest.raises(FormatError, match="weights are part of the format"):
         zoo.load(tmp_path / "net.pb", weights=tmp_path / "net.pb")
+
+
+def test_missing_protobuf_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "fastconv.zoo.proto.tensorflow_pb2"
+    monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delattr(name.rpartition(".")[0] + ".tensorflow_pb2", raising=False)
+    (tmp_path / "net.pb").write_bytes(network())
+    with pytest.raises(ImportError, match=r"needs protobuf: pip install 'fastconv\[zoo\]'"):
+        zoo.load(tmp_path / "net.pb")
+
+
+def test_batch_that_the_graph_fixes(tmp_path: Path) -> None:
+    sizes = const("s", np.array([1, -1], np.int32))
+    path = tmp_path / "net.pb"
+    path.write_bytes(graph(placeholder("x", 1, 2, 3), sizes, node("y", "Reshape", ["x", "s"])))
+    assert zoo.load(path)(weights(4, 2, 3)).shape == (4, 6)

@@ -1,7 +1,7 @@
 """Attributes of nodes.
 
-Raises FormatError, which names the node, for those that are missing without a default, or of another
-kind.
+Raises FormatError, which names the node, for those that are missing without a default, or of
+another kind.
 """
 
 from __future__ import annotations

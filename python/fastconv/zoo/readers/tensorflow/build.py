@@ -89,6 +89,7 @@ def build(
             if node.name in labels:
                 shape = _declared(node)
                 order = orders.get(node.name, NHWC) if len(shape) == 4 else range(len(shape))
+                builder.batches.update(shape[:1])
                 out: Any = Value(labels[node.name], (None, *shape[1:]), tuple(order))
             else:
                 try:

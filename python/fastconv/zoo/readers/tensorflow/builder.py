@@ -32,6 +32,7 @@ class Builder:
 
     def __init__(self) -> None:
         self.emitter = Emitter()
+        self.batches: set[int | None] = set()  # that the inputs were declared with
         self._known_orders: dict[tuple[Value, tuple[int, ...]], Value] = {}
 
     def unary(self, node: Node, x: Value, module: nn.Module) -> Value:

@@ -236,7 +236,7 @@ def _reshape(b: Builder, node: Node, x: Any, shape: Any) -> Value:
         rest[rest.index(-1)] = total // others if others else 0
     batch = wanted[0] if wanted else 0
     known = None not in rest and total is not None
-    kept = batch in (None, -1, x.shape[0]) or x.shape[0] is None
+    kept = batch in (None, -1) or batch in b.batches
     if not wanted or not known or not kept or math.prod(s or 0 for s in rest) != total:
         raise FormatError(
             f"tensorflow: {node} must keep the batch and know all other sizes "
