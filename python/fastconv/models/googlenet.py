@@ -24,6 +24,7 @@ class GoogLeNetOutput(NamedTuple):
 
 class _Variant(NamedTuple):
     batch_norm: bool  # then convolutions have no bias and nothing else normalises
+    conv1_padding: Any
     branch3_kernel: int
     pool4_kernel: int
     ceil_mode: bool | str
@@ -135,7 +136,8 @@ class GoogLeNet(nn.Module):
         def inception(name: str, channels: int) -> Inception:
             return Inception(options, channels, _INCEPTIONS[name])
 
-        self.conv1 = BasicConv2d(options, 3, 64, kernel_size=7, stride=2, padding=3)
+        padding = options.conv1_padding
+        self.conv1 = BasicConv2d(options, 3, 64, kernel_size=7, stride=2, padding=padding)
         self.maxpool1 = nn.MaxPool2d(3, stride=2, ceil_mode=ceil)
         self.norm1 = norm()
         self.conv2 = BasicConv2d(options, 64, 64, kernel_size=1)
@@ -254,8 +256,9 @@ def _initialize_as_torchvision(module: nn.Module) -> None:
 
 
 _VARIANTS = {
-    "caffe": _Variant(False, 5, 3, "caffe", 0.4, _initialize_as_caffe),
-    "torchvision": _Variant(True, 3, 2, True, 0.2, _initialize_as_torchvision),
+    "caffe": _Variant(False, 3, 5, 3, "caffe", 0.4, _initialize_as_caffe),
+    "torchvision": _Variant(True, 3, 3, 2, True, 0.2, _initialize_as_torchvision),
+    "slim": _Variant(True, ((2, 3), (2, 3)), 3, 2, True, 0.2, _initialize_as_torchvision),
 }
 
 
@@ -276,7 +279,9 @@ def googlenet(
     biases, local response normalisation, dropout of 0.4. "torchvision" (6,624,904 parameters)
     comes from TensorFlow: batch normalisation, 3x3 where the paper has 5x5, pool4 2x2, dropout of
     0.2; its published weights need `transform_input=True`, for pictures normalised by ImageNet's
-    mean and deviation. The last pooling is over the whole map in both, so that other picture sizes
-    work. Raises ValueError for other variants.
+    mean and deviation. "slim" is what that was made from: TensorFlow's "SAME" padding puts conv1's
+    windows one pixel further to the right and down (for even picture sizes). The last pooling is
+    over the whole map in all of them, so that other picture sizes work. Raises ValueError for other
+    variants.
     """
     return GoogLeNet(num_classes, aux_logits, variant, transform_input, dropout, dropout_aux)

@@ -20,6 +20,9 @@ def imagenet_classes() -> tuple[str, ...]:
 
 
 def labels(net: Module) -> tuple[str, ...] | None:
-    """Return ImageNet's names if the last layer with weights has 1,000 outputs."""
+    """Return ImageNet's names if the last layer with weights has 1,000 outputs; or 1,001, of which
+    TensorFlow's networks have the first for the background."""
     outputs = [p.shape[0] for name, p in net.named_parameters() if p.ndim >= 2]
-    return imagenet_classes() if outputs and outputs[-1] == len(imagenet_classes()) else None
+    names = imagenet_classes()
+    known = {len(names): names, len(names) + 1: ("background", *names)}
+    return known.get(outputs[-1]) if outputs else None

@@ -16,6 +16,7 @@ _NAMES: tuple[str, ...] = (
     "safetensors",
     "torch7",
     "onnx",
+    "tensorflow",
     "caffe",
     "caffe2",
     "lasagne",

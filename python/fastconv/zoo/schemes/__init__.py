@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from ..scheme import Scheme
-from . import lasagne, own, torchvision
+from . import lasagne, own, tf_slim, torchvision
 
 __all__ = ["SCHEMES"]
 
 # In the order in which they are tried.
-SCHEMES: tuple[Scheme, ...] = (*torchvision.SCHEMES, *own.SCHEMES, *lasagne.SCHEMES)
+SCHEMES: tuple[Scheme, ...] = (
+    *torchvision.SCHEMES,
+    *own.SCHEMES,
+    *tf_slim.SCHEMES,
+    *lasagne.SCHEMES,
+)
