@@ -13,7 +13,6 @@ import fastconv
 from caffe_files import blob, caffemodel, layer, message, varint
 from caffe_networks import close, layer_text, normal, write
 from fastconv import nn, reference, zoo
-from fastconv.zoo import FormatError
 
 pytest.importorskip("google.protobuf")
 
@@ -372,7 +371,6 @@ def _pieces(array: Any) -> bytes:
     return b"".join(halves) + message(7, message(1, *(varint(n) for n in array.shape)))
 
 
-@pytest.mark.skipif(not hasattr(nn, "ConvTranspose2d"), reason="needs nn.ConvTranspose2d")
 def test_deconvolution(tmp_path: Path) -> None:
     weight, bias = normal(6, 2, 4, 4), normal(4)
     text = one("Deconvolution", convolution_param="num_output: 4 kernel_size: 4 stride: 2 group: 2")
@@ -380,18 +378,3 @@ def test_deconvolution(tmp_path: Path) -> None:
     # The gradient of a convolution by its input.
     expected = reference.conv2d_backward_input(X, weight, (2, 4, 12, 16), 2, groups=2)
     close(net(X), expected + column(bias))
-
-
-@pytest.mark.skipif(not hasattr(nn, "ELU"), reason="needs nn.ELU")
-def test_elu(tmp_path: Path) -> None:
-    net = load(tmp_path, one("ELU", elu_param="alpha: 0.5"), {}, X.shape)
-    close(net(X), np.where(X > 0, X, 0.5 * np.expm1(X)))
-
-
-@pytest.mark.parametrize("kind", ["Deconvolution", "ELU"])
-def test_layers_that_are_not_there_yet(tmp_path: Path, kind: str) -> None:
-    if hasattr(nn, {"Deconvolution": "ConvTranspose2d"}.get(kind, kind)):
-        pytest.skip("is there")
-    text = one(kind, convolution_param="num_output: 4 kernel_size: 4")
-    with pytest.raises(FormatError, match="this library has no"):
-        load(tmp_path, text, {"layer": [normal(6, 4, 4, 4), normal(4)]}, X.shape)

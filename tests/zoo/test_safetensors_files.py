@@ -137,7 +137,7 @@ def test_a_network_comes_back_as_it_was(tmp_path: Path) -> None:
     zoo.save(net, path, license="MIT")
     with safe_open(path, framework="numpy") as file:
         assert file.metadata()["format"] == "pt"
-        assert file.metadata()["license"] == "MIT"
+        assert file.metadata()["fastconv.license"] == "MIT"
         for name, array in net.state_dict().items():
             np.testing.assert_array_equal(file.get_tensor(name), array)
     again = zoo.load(path)

@@ -67,8 +67,6 @@ def _convolution(site: Site) -> None:
     try:
         module: Any
         if transposed:
-            if not hasattr(nn, "ConvTranspose2d"):
-                raise site.error("this library has no transposed convolution")
             module = nn.ConvTranspose2d(shape[0], outputs, kernel, **options)
         else:
             module = nn.Conv2d(shape[1] * groups, outputs, kernel, **options)
@@ -286,13 +284,6 @@ def _relu(site: Site) -> None:
     site.put(nn.LeakyReLU(slope) if slope else nn.ReLU())
 
 
-def _elu(site: Site) -> None:
-    site.check_ends()
-    if not hasattr(nn, "ELU"):
-        raise site.error("this library has no exponential linear unit")
-    site.put(nn.ELU(site.layer.elu_param.alpha))
-
-
 def _clip(site: Site) -> None:
     site.check_ends()
     param = site.layer.clip_param
@@ -325,7 +316,6 @@ BUILDERS: dict[str, Callable[[Site], None]] = {
     "Convolution": _convolution,
     "Deconvolution": _convolution,
     "Dropout": _simple(lambda layer: nn.Dropout(layer.dropout_param.dropout_ratio)),
-    "ELU": _elu,
     "Eltwise": _eltwise,
     "Flatten": flatten,
     "InnerProduct": _inner_product,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..archive import Archive, FormatError
+from ..metadata import classes_in, preset_in
 from ..onnx import arrays_of, decode, network_of
 
 __all__ = ["FORMATS", "read", "recognises"]
@@ -86,4 +87,6 @@ def read(path: Path, weights: Path | None) -> Archive:
         arrays,
         build=lambda: network_of(model, arrays, path.parent),
         metadata=metadata,
+        preset=preset_in(properties),
+        classes=classes_in(properties),
     )

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data import Preset
 from ...nn import Module
 from ...train.storage import FORMAT as CHECKPOINT
 from ..archive import Archive, FormatError
 from ..assembly import assemble
 from ..mapped import Mapped, bfloat16_to_float32
+from ..metadata import architecture_in, classes_in, preset_in
 
 __all__ = ["FORMATS", "TYPES", "VERSION", "read", "recognises"]
 
@@ -172,17 +172,15 @@ def _describe(archive: Archive, metadata: dict[str, str]) -> None:
         )
     archive.metadata["framework"] = "fastconv"
     try:
-        if "fastconv.preset" in metadata:
-            archive.preset = Preset(**json.loads(metadata["fastconv.preset"]))
-        if "fastconv.classes" in metadata:
-            archive.classes = tuple(map(_text, json.loads(metadata["fastconv.classes"])))
-        if "fastconv.architecture" in metadata:
-            name, options = json.loads(metadata["fastconv.architecture"])
-            name, options = _text(name), dict(options)
-            archive.metadata["architecture"] = name
-            archive.build = lambda: _build(archive, name, options)
-    except (ValueError, TypeError, RecursionError) as error:
+        archive.preset = preset_in(metadata)
+        archive.classes = classes_in(metadata)
+        architecture = architecture_in(metadata)
+    except FormatError as error:
         _refuse(archive.path, "fastconv's metadata must be whole", reason=error)
+    if architecture is not None:
+        name, options = architecture
+        archive.metadata["architecture"] = name
+        archive.build = lambda: _build(archive, name, options)
 
 
 def _build(archive: Archive, name: str, options: dict[str, Any]) -> Module:
@@ -190,12 +188,6 @@ def _build(archive: Archive, name: str, options: dict[str, Any]) -> Module:
         return assemble(name, options, archive.tensors)
     except (ValueError, TypeError, MemoryError) as error:
         _refuse(archive.path, "the weights must fit the network of the metadata", reason=error)
-
-
-def _text(value: Any) -> str:
-    if type(value) is not str:
-        raise TypeError(f"a text is expected (type={type(value).__name__})")
-    return value
 
 
 def _checkpoint(path: Path) -> Archive:

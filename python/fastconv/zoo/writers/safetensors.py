@@ -14,6 +14,7 @@ from ... import models
 from ...nn import Module, init
 from ...nn.heads import heads
 from ...train.storage import replace_file
+from ..metadata import metadata_of
 from ..readers.safetensors import TYPES, VERSION
 
 __all__ = ["save"]
@@ -32,15 +33,9 @@ def save(net: Module, path: str | os.PathLike[str], *, license: str | None = Non
     `net.architecture = None` to write weights that no architecture stands for.
     """
     path = Path(path)
-    metadata = {"format": "pt", "fastconv.version": VERSION}
-    if net.architecture is not None:
-        metadata["fastconv.architecture"] = json.dumps(_architecture(net))
-    if net.preset is not None:
-        metadata["fastconv.preset"] = json.dumps(net.preset.to_dict())
-    if net.classes is not None:
-        metadata["fastconv.classes"] = json.dumps(list(net.classes))
-    if license is not None:
-        metadata["license"] = license
+    architecture = None if net.architecture is None else _architecture(net)
+    known = metadata_of(net, architecture=architecture, license=license)
+    metadata = {"format": "pt", "fastconv.version": VERSION, **known}
     arrays = {
         # The format is little-endian.
         name: np.asarray(array, array.dtype.newbyteorder("<"), order="C")
