@@ -2,7 +2,7 @@
 
 Its arrays repeat one zero through strides of 0, so a network of any size runs in milliseconds and
 takes no memory. It has the forward functions of `fastconv.functional` and checks that shapes fit;
-there is no backward.
+there is no backward, but for the kernel that a transposed convolution runs forward.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ __all__ = [
     "clip",
     "concat",
     "conv2d",
+    "conv2d_backward_input",
     "cross_entropy",
     "dropout",
     "gemm",
@@ -117,6 +118,26 @@ def conv2d(
     )
     _need_windows("conv2d", x, (out_h, out_w), kernel)
     return _zeros((x.shape[0], weight.shape[0], out_h, out_w), x.dtype)
+
+
+def conv2d_backward_input(
+    grad_output: np.ndarray,
+    weight: np.ndarray,
+    input_shape: tuple[int, ...],
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    **options: Any,
+) -> np.ndarray:
+    x = _zeros(input_shape, grad_output.dtype)
+    expected = conv2d(x, weight, None, stride, padding, dilation, groups).shape
+    if grad_output.shape != expected:
+        raise ValueError(
+            f"conv2d_backward_input: grad_output must have the shape of the output "
+            f"(expected={expected}, grad_output={grad_output.shape})"
+        )
+    return x
 
 
 def _pool(

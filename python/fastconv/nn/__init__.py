@@ -20,7 +20,7 @@ from .activation import (
 )
 from .arithmetic import Add, Affine, Concat, Div, Mul, Sub
 from .containers import ModuleList, Sequential
-from .conv import Conv2d
+from .conv import Conv2d, ConvTranspose2d
 from .dropout import Dropout
 from .graph import GraphModule
 from .linear import Linear
@@ -41,6 +41,7 @@ __all__ = [
     "Clip",
     "Concat",
     "Conv2d",
+    "ConvTranspose2d",
     "CrossEntropyLoss",
     "Div",
     "Dropout",

@@ -13,7 +13,7 @@ from . import init
 from .arguments import flag
 from .module import Module, Parameter
 
-__all__ = ["Conv2d"]
+__all__ = ["Conv2d", "ConvTranspose2d"]
 
 
 class Conv2d(Module):
@@ -41,17 +41,9 @@ class Conv2d(Module):
         self.out_channels = integer("Conv2d", "out_channels", out_channels, 1)
         self.kernel_size = pair("Conv2d", "kernel_size", kernel_size, 1)
         self.stride = pair("Conv2d", "stride", stride, 1)
-        (top, bottom), (left, right) = padding_of("Conv2d", padding)
-        self.padding: Any = (
-            (top, left) if top == bottom and left == right else ((top, bottom), (left, right))
-        )
+        self.padding = _padding("Conv2d", padding)
         self.dilation = pair("Conv2d", "dilation", dilation, 1)
-        self.groups = integer("Conv2d", "groups", groups, 1)
-        for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
-            if channels % self.groups:
-                raise ValueError(
-                    f"Conv2d: groups must divide {name} (groups={groups}, {name}={channels})"
-                )
+        self.groups = _groups("Conv2d", groups, in_channels, out_channels)
         shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
         self.weight = Parameter(np.zeros(shape, np.float32))
         self.bias = (
@@ -63,24 +55,112 @@ class Conv2d(Module):
 
     def reset_parameters(self) -> None:
         """Draw weight and bias anew."""
-        init.kaiming_uniform_(self.weight, a=math.sqrt(5))
-        if self.bias is not None:
-            bound = 1 / math.sqrt(self.weight.data[0].size)
-            init.uniform_(self.bias, -bound, bound)
+        _draw(self.weight, self.bias)
 
     def forward(self, x: Tensor, activation: str | None = None) -> Tensor:
         window = (self.stride, self.padding, self.dilation, self.groups)
         return ops.conv2d(x, self.weight, self.bias, *window, activation=activation)
 
     def extra_repr(self) -> str:
-        text = (
-            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
-            f"stride={self.stride}"
+        return _text(self)
+
+
+class ConvTranspose2d(Module):
+    """2-D transposed convolution: (N, C, H, W) -> (N, O, OH, OW), the gradient of a Conv2d.
+
+    Arguments as in Conv2d, in PyTorch's order; `output_padding`, an integer or (height, width)
+    below stride or dilation, makes the output larger at the bottom and the right. `weight` is
+    (C, O / groups, KH, KW), `bias` (O,) or None; OH = (H - 1) stride - padding + dilation (KH - 1)
+    + output_padding + 1. Initialised as in PyTorch. Source: Dumoulin and Visin 2016,
+    https://arxiv.org/abs/1603.07285. It cannot be compiled.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Any = 1,
+    ) -> None:
+        op = "ConvTranspose2d"
+        self.in_channels = integer(op, "in_channels", in_channels, 1)
+        self.out_channels = integer(op, "out_channels", out_channels, 1)
+        self.kernel_size = pair(op, "kernel_size", kernel_size, 1)
+        self.stride = pair(op, "stride", stride, 1)
+        self.padding = _padding(op, padding)
+        self.output_padding = pair(op, "output_padding", output_padding, 0)
+        self.groups = _groups(op, groups, in_channels, out_channels)
+        self.dilation = pair(op, "dilation", dilation, 1)
+        limits = map(max, self.stride, self.dilation)
+        if any(extra >= limit for extra, limit in zip(self.output_padding, limits, strict=True)):
+            raise ValueError(
+                f"{op}: output_padding must be smaller than stride or dilation "
+                f"(output_padding={output_padding!r}, stride={stride!r}, dilation={dilation!r})"
+            )
+        shape = (self.in_channels, self.out_channels // self.groups, *self.kernel_size)
+        self.weight = Parameter(np.zeros(shape, np.float32))
+        self.bias = (
+            Parameter(np.zeros(self.out_channels, np.float32)) if flag(op, "bias", bias) else None
         )
-        if self.padding != (0, 0):
-            text += f", padding={self.padding}"
-        if self.dilation != (1, 1):
-            text += f", dilation={self.dilation}"
-        if self.groups != 1:
-            text += f", groups={self.groups}"
-        return text if self.bias is not None else text + ", bias=False"
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw weight and bias anew."""
+        _draw(self.weight, self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.conv_transpose2d(
+            x,
+            self.weight,
+            self.bias,
+            self.stride,
+            self.padding,
+            self.output_padding,
+            self.groups,
+            self.dilation,
+        )
+
+    def extra_repr(self) -> str:
+        return _text(self)
+
+
+def _padding(op: str, padding: Any) -> Any:
+    """Return (height, width) where sides are equal, or ((top, bottom), (left, right))."""
+    (top, bottom), (left, right) = padding_of(op, padding)
+    return (top, left) if top == bottom and left == right else ((top, bottom), (left, right))
+
+
+def _groups(op: str, groups: Any, in_channels: int, out_channels: int) -> int:
+    number = integer(op, "groups", groups, 1)
+    for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
+        if channels % number:
+            raise ValueError(f"{op}: groups must divide {name} (groups={groups}, {name}={channels})")
+    return number
+
+
+def _draw(weight: Parameter, bias: Parameter | None) -> None:
+    init.kaiming_uniform_(weight, a=math.sqrt(5))
+    if bias is not None:
+        bound = 1 / math.sqrt(weight.data[0].size)
+        init.uniform_(bias, -bound, bound)
+
+
+def _text(layer: Conv2d | ConvTranspose2d) -> str:
+    text = (
+        f"{layer.in_channels}, {layer.out_channels}, kernel_size={layer.kernel_size}, "
+        f"stride={layer.stride}"
+    )
+    if layer.padding != (0, 0):
+        text += f", padding={layer.padding}"
+    if isinstance(layer, ConvTranspose2d) and layer.output_padding != (0, 0):
+        text += f", output_padding={layer.output_padding}"
+    if layer.dilation != (1, 1):
+        text += f", dilation={layer.dilation}"
+    if layer.groups != 1:
+        text += f", groups={layer.groups}"
+    return text if layer.bias is not None else text + ", bias=False"

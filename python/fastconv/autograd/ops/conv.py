@@ -1,4 +1,4 @@
-"""Convolution."""
+"""Convolution, and the transposed one."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..function import Function
+from ..geometry import integer, padding_of, pair
 from ..state import state
 from .activation import check_joined
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
 
-__all__ = ["Conv2d", "conv2d"]
+__all__ = ["Conv2d", "ConvTranspose2d", "conv2d", "conv_transpose2d"]
 
 
 class Conv2d(Function):
@@ -56,6 +57,85 @@ class Conv2d(Function):
         return grad_x, grad_weight, grad_bias
 
 
+class ConvTranspose2d(Function):
+    """The gradient of a convolution by its input, as an operation of its own: its gradients are
+    that convolution, and the convolution's gradient by its weight."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: np.ndarray,
+        weight: np.ndarray,
+        bias: np.ndarray | None,
+        stride: tuple[int, int],
+        padding: Any,
+        output_padding: tuple[int, int],
+        groups: int,
+        dilation: tuple[int, int],
+    ) -> np.ndarray:
+        _check_transposed(x, weight, bias, groups)
+        sizes, sides, far = [], [], []
+        for n, k, s, (before, after), d, extra in zip(
+            x.shape[2:], weight.shape[2:], stride, padding, dilation, output_padding, strict=True
+        ):
+            # What output_padding adds was cut off by the padding, or else no window reaches it:
+            # of such zeros, the convolution overlooks as many as its stride skips.
+            kept = min(after, extra)
+            skipped = min(extra - kept, s - 1)
+            sides.append((before, after - kept))
+            sizes.append((n - 1) * s - before - after + d * (k - 1) + 1 + kept + skipped)
+            far.append((0, extra - kept - skipped))
+        if min(sizes) < 1:
+            raise ValueError(
+                f"conv_transpose2d: the output must not be empty (x={x.shape}, "
+                f"weight={weight.shape}, padding={padding}, output={tuple(sizes)})"
+            )
+        ctx.window = (stride, tuple(sides), dilation, groups)
+        ctx.far = tuple(far) if any(map(any, far)) else None
+        ctx.algorithm = state.conv_algorithm
+        ctx.save_for_backward(x, weight)
+        shape = (x.shape[0], weight.shape[1] * groups, *sizes)
+        y: np.ndarray = ctx.kernels.conv2d_backward_input(
+            x, weight, shape, *ctx.window, algorithm=ctx.algorithm
+        )
+        if ctx.far is not None:
+            y = ctx.kernels.pad(y, ctx.far, 0.0)
+        return y if bias is None else y + bias.reshape(1, -1, 1, 1)
+
+    @staticmethod
+    def backward(ctx: Any, grad: np.ndarray) -> Any:
+        x, weight = ctx.saved
+        needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
+        kernels, how = ctx.kernels, ctx.algorithm
+        grad_x = grad_weight = grad_bias = None
+        if needs_bias:
+            grad_bias = kernels.conv2d_backward_bias(grad)
+        if ctx.far is not None:
+            grad = kernels.pad_backward(grad, ctx.far)
+        if needs_x:
+            grad_x = kernels.conv2d(grad, weight, None, *ctx.window, algorithm=how)
+        if needs_weight:
+            grad_weight = kernels.conv2d_backward_weight(
+                x, grad, weight.shape, *ctx.window, algorithm=how
+            )
+        return grad_x, grad_weight, grad_bias
+
+
+def _check_transposed(
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, groups: int
+) -> None:
+    if x.ndim != 4 or weight.ndim != 4 or x.shape[1] != len(weight) or len(weight) % groups:
+        raise ValueError(
+            f"conv_transpose2d: x (N, C, H, W) and weight (C, O / groups, KH, KW) must fit, and "
+            f"groups divide C (x={x.shape}, weight={weight.shape}, groups={groups})"
+        )
+    if bias is not None and bias.shape != (weight.shape[1] * groups,):
+        raise ValueError(
+            f"conv_transpose2d: bias must have one value per output channel "
+            f"(expected={weight.shape[1] * groups}, shape={bias.shape})"
+        )
+
+
 def conv2d(
     x: Any,
     weight: Any,
@@ -71,3 +151,31 @@ def conv2d(
     "relu"."""
     check_joined("conv2d", activation)
     return Conv2d.apply(x, weight, bias, stride, padding, dilation, groups, activation)
+
+
+def conv_transpose2d(
+    x: Any,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Tensor:
+    """Convolve x (N, C, H, W) transposed, with weight (C, O/groups, KH, KW), and add bias (O,).
+
+    The result is (N, O, OH, OW), OH = (H - 1) stride - padding + dilation (KH - 1) + 1 +
+    output_padding. Arguments and their order are PyTorch's; padding as for `conv2d`.
+    """
+    op = "conv_transpose2d"
+    return ConvTranspose2d.apply(
+        x,
+        weight,
+        bias,
+        pair(op, "stride", stride, 1),
+        padding_of(op, padding),
+        pair(op, "output_padding", output_padding, 0),
+        integer(op, "groups", groups, 1),
+        pair(op, "dilation", dilation, 1),
+    )
