@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -16,7 +17,9 @@ from ..archive import FormatError
 from .config import Layer, Model, Ref, refuse
 from .values import Reorder, Value, features
 
-__all__ = ["Builder", "Weights", "build"]
+__all__ = ["Builder", "Weights", "build", "set_weights"]
+
+_ELEMENTS = 1 << 28  # of a picture's values: more is no network but an attack
 
 Weights = Mapping[str, Sequence[NDArray[Any]]]  # by the paths of layers
 
@@ -33,6 +36,19 @@ def build(model: Model, weights: Weights, *, old: bool, theano: bool) -> nn.Grap
     builder = Builder(model, weights, old, theano)
     with init.skip_init():
         return builder.network()
+
+
+def set_weights(layer: Layer, module: nn.Module, *arrays: NDArray[Any] | None) -> None:
+    """Copy arrays into a module's parameters, in their order; None for those it has not."""
+    given = [array for array in arrays if array is not None]
+    for (name, parameter), array in zip(module.named_parameters(), given, strict=True):
+        if parameter.shape != array.shape:
+            raise layer.refused(
+                "weights must have the layer's shapes",
+                **{name: parameter.shape},
+                received=array.shape,
+            )
+        parameter.data[...] = array
 
 
 class Builder:
@@ -86,12 +102,19 @@ class Builder:
             axis = axis[0]
         if isinstance(axis, bool) or not isinstance(axis, int) or not -ndim <= axis < ndim:
             raise layer.refused("axis must be one of the input's", axis=axis, shape=value.shape)
-        axis %= ndim
-        if axis == 0:
+        dim = axis % ndim
+        if dim == 0:
             raise layer.refused("axis must not be the batch", axis=axis)
         if value.is_maps and self.channels_last:
-            return (0, 2, 3, 1)[axis]
-        return axis
+            return (0, 2, 3, 1)[dim]
+        return dim
+
+    def channels(self, layer: Layer, value: Value) -> int:
+        """Return how many channels maps, or features a row, have."""
+        channels = self.maps(value)[0] if value.is_maps else value.shape[0]
+        if channels is None or len(value.shape) == 2:
+            raise layer.refused("the input must be maps or rows of known width", input=value.shape)
+        return int(channels)
 
     def weights(self, layer: Layer, *counts: int) -> Sequence[NDArray[Any]]:
         """Return a layer's arrays, of which there must be one of these numbers."""
@@ -117,6 +140,8 @@ class Builder:
         A layer that is used again with inputs like the first time's keeps its module.
         """
         reads = (reads,) if isinstance(reads, Value) else tuple(reads)
+        if math.prod(size or 1 for size in shape) > _ELEMENTS:
+            raise layer.refused(f"a value must have at most {_ELEMENTS} elements", shape=shape)
         name = self._prefix + layer.name + (f"_{part}" if part else "")
         key = name, tuple((value.shape, value.order) for value in reads)
         module = self._modules.setdefault(key, module)
@@ -204,7 +229,9 @@ def _ordered(model: Model, known: Mapping[Ref, Value]) -> list[tuple[str, int]]:
         sorter.prepare()
     except CycleError as error:
         circle = [calls[i][0] for i in error.args[1]]
-        raise FormatError(f"keras: layers must not read each other in a circle ({circle})") from None
+        raise FormatError(
+            f"keras: layers must not read each other in a circle ({circle})"
+        ) from None
     ready: list[int] = []
     order = []
     while sorter.is_active():
@@ -228,6 +255,7 @@ def _declared(layer: Layer) -> tuple[int | None, ...]:
             n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1)
             for n in shape[1:]
         )
+        or math.prod(n or 1 for n in shape[1:]) > _ELEMENTS
     ):
         raise layer.refused("an input must declare its shape", shape=shape)
     return tuple(shape[1:])
@@ -246,7 +274,5 @@ def _channels_last(model: Model) -> bool:
         elif value not in (None, "default"):
             raise layer.refused("data_format must be known", data_format=value)
     if len(found) == 2:
-        raise found[False].refused(
-            "all layers must have one data_format", others=found[True].name
-        )
+        raise found[False].refused("all layers must have one data_format", others=found[True].name)
     return False not in found

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from ..archive import FormatError
@@ -69,7 +70,9 @@ class Layer:
         if len(pair) != 2 or any(
             isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in pair
         ):
-            raise self.refused("a setting must be one or two positive integers", **{names[0]: value})
+            raise self.refused(
+                "a setting must be one or two positive integers", **{names[0]: value}
+            )
         return pair[0], pair[1]
 
     def number(self, *names: str, default: float) -> float:
@@ -179,7 +182,7 @@ def _sequential(network: Layer) -> Model:
         shape = _input_shape(layers[0]) or network.config.get("build_input_shape")
         name = f"{layers[0].name}_input"
         layers.insert(0, Layer(name, "InputLayer", {"batch_shape": shape}))
-    for before, layer in zip(layers, layers[1:], strict=False):
+    for before, layer in pairwise(layers):
         layer.calls.append((Ref(before.name, 0, 0),))
     return Model(
         {layer.name: layer for layer in layers},

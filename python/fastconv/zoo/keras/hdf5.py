@@ -16,7 +16,18 @@ from numpy.typing import NDArray
 
 from ..archive import FormatError, missing_extra
 
-__all__ = ["MAGIC", "array", "group", "has", "members", "opened", "text", "texts"]
+__all__ = [
+    "MAGIC",
+    "address",
+    "array",
+    "group",
+    "has",
+    "is_group",
+    "members",
+    "opened",
+    "text",
+    "texts",
+]
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 # More than deflate can shrink anything.
@@ -53,6 +64,20 @@ def opened(path: Path, content: IO[bytes] | None = None) -> Iterator[Any]:
 def has(parent: Any, name: str) -> bool:
     """Whether a group has something of this name."""
     return parent.get(name, getlink=True) is not None
+
+
+def is_group(parent: Any, path: str) -> bool:
+    """Whether a path below a group leads to another one."""
+    import h5py
+
+    return isinstance(_follow(parent, path), h5py.Group)
+
+
+def address(node: Any) -> int:
+    """Return where in the file a group lies, by which it is known under all its names."""
+    import h5py
+
+    return int(h5py.h5o.get_info(node.id).addr)
 
 
 def members(parent: Any) -> list[str]:

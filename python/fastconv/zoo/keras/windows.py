@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ... import nn
-from ...nn import Parameter
 from .activations import activated
-from .build import Builder
+from .build import Builder, set_weights
 from .config import Layer
 from .values import Size, Value
 
@@ -21,19 +19,10 @@ __all__ = [
     "global_pooling",
     "pooling",
     "separable_conv2d",
-    "set_parameter",
     "zero_padding2d",
 ]
 
 Sides = tuple[int, int]
-
-
-def set_parameter(parameter: Parameter | NDArray[Any] | None, values: NDArray[Any]) -> None:
-    """Copy values into a parameter or buffer, whose shape they must have."""
-    assert parameter is not None
-    target = parameter.data if isinstance(parameter, Parameter) else parameter
-    assert target.shape == values.shape
-    target[...] = values
 
 
 def conv2d(builder: Builder, layer: Layer, reads: list[Value]) -> Value:
@@ -77,7 +66,9 @@ def pooling(builder: Builder, layer: Layer, reads: list[Value]) -> Value:
         module = nn.MaxPool2d(window, stride, sides)
     else:
         module = nn.AvgPool2d(window, stride, sides, count_include_pad=False)
-    return builder.add(layer, module, x, _after(builder, layer, channels, sizes, window, stride, sides))
+    return builder.add(
+        layer, module, x, _after(builder, layer, channels, sizes, window, stride, sides)
+    )
 
 
 def global_pooling(builder: Builder, layer: Layer, reads: list[Value]) -> Value:
@@ -106,7 +97,9 @@ def zero_padding2d(builder: Builder, layer: Layer, reads: list[Value]) -> Value:
     if not isinstance(padding, list):
         padding = [padding, padding]
     if len(padding) == 2:
-        padding = [n for side in padding for n in (side if isinstance(side, list) else (side, side))]
+        padding = [
+            n for side in padding for n in (side if isinstance(side, list) else (side, side))
+        ]
     if len(padding) != 4 or not all(isinstance(n, int) and n >= 0 for n in padding):
         raise layer.refused("padding must be one, two or four numbers", padding=padding)
     top, bottom, left, right = padding
@@ -119,9 +112,37 @@ def zero_padding2d(builder: Builder, layer: Layer, reads: list[Value]) -> Value:
 
 
 def conv2d_transpose(builder: Builder, layer: Layer, reads: list[Value]) -> Value:
-    """Conv2DTranspose."""
+    """Conv2DTranspose: the gradient of the convolution with the same settings."""
     (x,) = reads
-    raise layer.refused("the layer must be one that this library can build", input=x.shape)
+    channels, *sizes = builder.maps(x, layer)
+    weights, bias = _with_bias(builder, layer, 1)
+    kernel = weights[0]  # (height, width, out, in)
+    padding = layer.get("padding", default="valid")
+    if builder.old or builder.theano or padding not in ("valid", "same"):
+        raise layer.refused("the layer must be TensorFlow's", padding=padding)
+    if layer.get("output_padding") is not None or _groups(layer) != 1:
+        raise layer.refused("output_padding and groups must be left alone", **layer.config)
+    if kernel.ndim != 4 or kernel.shape[3] != channels:
+        raise layer.refused(
+            "the weights must fit the input", kernel=kernel.shape, channels=channels
+        )
+    extent, outputs = kernel.shape[:2], kernel.shape[2]
+    stride = layer.pair("strides", default=1)
+    dilation = layer.pair("dilation_rate", default=1)
+    sides, more = [], []
+    lengths: list[Size] = []
+    for size, k, step, dilate in zip(sizes, extent, stride, dilation, strict=True):
+        reach = dilate * (k - 1) + 1
+        cut = max(reach - step, 0) if padding == "same" else 0
+        sides.append((cut // 2, cut - cut // 2))
+        more.append(max(step - reach, 0))
+        lengths.append(None if size is None else (size - 1) * step + reach - cut + more[-1])
+    module = nn.ConvTranspose2d(
+        channels, outputs, extent, stride, sides, more, bias=bias is not None, dilation=dilation
+    )
+    set_weights(layer, module, kernel.transpose(3, 2, 0, 1), bias)
+    y = builder.add(layer, module, x, builder.shape(outputs, *lengths))
+    return activated(builder, layer, y)
 
 
 # Kernels and padding.
@@ -179,13 +200,9 @@ def _convolve(
 ) -> Value:
     channels, *sizes = builder.maps(x, layer)
     *extent, inputs, outputs = kernel.shape
-    if inputs * groups != channels or (bias is not None and bias.shape != (outputs,)):
+    if inputs * groups != channels or outputs % groups:
         raise layer.refused(
-            "the weights must fit the input",
-            kernel=kernel.shape,
-            bias=None if bias is None else bias.shape,
-            groups=groups,
-            channels=channels,
+            "the kernel must fit the input", kernel=kernel.shape, groups=groups, channels=channels
         )
     stride = dilation = (1, 1)
     sides: tuple[Sides, Sides] = ((0, 0), (0, 0))
@@ -198,9 +215,7 @@ def _convolve(
     module = nn.Conv2d(
         channels, outputs, (extent[0], extent[1]), stride, sides, dilation, groups, bias is not None
     )
-    set_parameter(module.weight, kernel.transpose(3, 2, 0, 1))
-    if bias is not None:
-        set_parameter(module.bias, bias)
+    set_weights(layer, module, kernel.transpose(3, 2, 0, 1), bias)
     shape = _after(builder, layer, outputs, sizes, reach, stride, sides)
     return builder.add(layer, module, x, shape, part=part)
 
@@ -255,9 +270,5 @@ def _padding(
             before = extent // 2
             if is_pooling:
                 before = extent - 2 if extent > 2 and extent % 2 else extent - 1
-        sides.append((before, max(total - before, 0) if total else 0))
+        sides.append((before, max(total - before, 0)))
     return sides[0], sides[1]
-
-
-def _flat(array: NDArray[Any]) -> NDArray[np.float64]:
-    return np.asarray(array, np.float64).ravel()

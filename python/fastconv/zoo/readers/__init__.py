@@ -10,7 +10,7 @@ from ..archive import FormatError, Reader
 __all__ = ["reader_of"]
 
 # In the order in which they are asked: those with unmistakable beginnings first.
-_NAMES: tuple[str, ...] = ()
+_NAMES: tuple[str, ...] = ("keras_h5", "keras_v3")
 _HEAD = 1 << 16
 
 
