@@ -139,7 +139,9 @@ def _groups(op: str, groups: Any, in_channels: int, out_channels: int) -> int:
     number = integer(op, "groups", groups, 1)
     for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
         if channels % number:
-            raise ValueError(f"{op}: groups must divide {name} (groups={groups}, {name}={channels})")
+            raise ValueError(
+                f"{op}: groups must divide {name} (groups={groups}, {name}={channels})"
+            )
     return number
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ..scheme import Scheme
+from . import keras_applications
 
 __all__ = ["SCHEMES"]
 
 # In the order in which they are tried.
-SCHEMES: tuple[Scheme, ...] = ()
+SCHEMES: tuple[Scheme, ...] = (*keras_applications.SCHEMES,)
