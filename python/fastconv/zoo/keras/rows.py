@@ -28,6 +28,12 @@ def dense(builder: Builder, layer: Layer, reads: list[Value]) -> Value:
     if size is None or kernel.ndim != 2 or kernel.shape[0] != size:
         raise layer.refused("the weights must fit the input", kernel=kernel.shape, input=x.shape)
     outputs = kernel.shape[1]
+    if layer.get("units", "output_dim", default=outputs) != outputs:
+        raise layer.refused(
+            "the weights must have the declared size",
+            units=layer.get("units", "output_dim"),
+            kernel=kernel.shape,
+        )
     weight = kernel.T if x.order is None else kernel[features(x.order)].T
     shape = (*x.shape[:-1], outputs)
     module: nn.Module

@@ -30,6 +30,7 @@ def conv2d(builder: Builder, layer: Layer, reads: list[Value]) -> Value:
     (x,) = reads
     weights, bias = _with_bias(builder, layer, 1)
     kernel = _hwio(builder, layer, weights[0])
+    _check_declared(layer, kernel.shape[:2], kernel.shape[3])
     y = _convolve(builder, layer, x, kernel, bias, groups=_groups(layer))
     return activated(builder, layer, y)
 
@@ -38,7 +39,9 @@ def depthwise_conv2d(builder: Builder, layer: Layer, reads: list[Value]) -> Valu
     """DepthwiseConv2D."""
     (x,) = reads
     weights, bias = _with_bias(builder, layer, 1)
-    y = _depthwise(builder, layer, x, _hwio(builder, layer, weights[0]), bias)
+    kernel = _hwio(builder, layer, weights[0])
+    _check_declared(layer, kernel.shape[:2])
+    y = _depthwise(builder, layer, x, kernel, bias)
     return activated(builder, layer, y)
 
 
@@ -47,6 +50,7 @@ def separable_conv2d(builder: Builder, layer: Layer, reads: list[Value]) -> Valu
     (x,) = reads
     weights, bias = _with_bias(builder, layer, 2)
     depthwise, pointwise = (_hwio(builder, layer, w) for w in weights[:2])
+    _check_declared(layer, depthwise.shape[:2], pointwise.shape[3])
     if pointwise.shape[:2] != (1, 1):
         raise layer.refused("the second kernel must be 1x1", shape=pointwise.shape)
     middle = _depthwise(builder, layer, x, depthwise, None, part="depthwise")
@@ -127,6 +131,7 @@ def conv2d_transpose(builder: Builder, layer: Layer, reads: list[Value]) -> Valu
             "the weights must fit the input", kernel=kernel.shape, channels=channels
         )
     extent, outputs = kernel.shape[:2], kernel.shape[2]
+    _check_declared(layer, extent, outputs)
     stride = layer.pair("strides", default=1)
     dilation = layer.pair("dilation_rate", default=1)
     sides, more = [], []
@@ -165,6 +170,22 @@ def _hwio(builder: Builder, layer: Layer, kernel: NDArray[Any]) -> NDArray[Any]:
     if builder.old and not builder.channels_last:
         kernel = kernel.transpose(2, 3, 1, 0)
     return kernel[::-1, ::-1] if builder.theano else kernel
+
+
+def _check_declared(layer: Layer, extent: tuple[int, ...], filters: int | None = None) -> None:
+    """Refuse a kernel that is not of the size that the layer's settings say, where they do."""
+    size: Any = layer.get("kernel_size", default=list(extent))
+    if layer.get("nb_row") is not None:  # Keras 1
+        size = [layer.get("nb_row"), layer.get("nb_col")]
+    declared = list(size) if isinstance(size, list) else [size, size]
+    wanted = filters if filters is None else layer.get("filters", "nb_filter", default=filters)
+    if declared != list(extent) or wanted != filters:
+        raise layer.refused(
+            "the kernel must have the declared size",
+            kernel_size=size,
+            filters=wanted,
+            received=(extent, filters),
+        )
 
 
 def _groups(layer: Layer) -> int:
