@@ -256,3 +256,42 @@ def test_what_cannot_be_built_is_named(tmp_path, layer, message, suffix):
     model = keras.Sequential([layers.Input((None, None, 3)), layer()])
     with pytest.raises(zoo.FormatError, match=message):
         zoo.load(saved(model, tmp_path / f"net{suffix}"))
+
+
+def resnet50_of_2015():
+    """ResNet-50 as in the file with Caffe's names: biases, epsilon 1e-3, no padding at pool1."""
+
+    def unit(x, name, width, size, stride=1, padding="valid"):
+        # res2a_branch2a is normalised by bn2a_branch2a, conv1 by bn_conv1.
+        norm = f"bn{name[3:]}" if name.startswith("res") else f"bn_{name}"
+        x = layers.Conv2D(width, size, strides=stride, padding=padding, name=name)(x)
+        return layers.BatchNormalization(name=norm)(x)
+
+    x = inputs = layers.Input((224, 224, 3))
+    x = layers.ZeroPadding2D(3)(x)
+    x = layers.Activation("relu")(unit(x, "conv1", 64, 7, 2))
+    x = layers.MaxPooling2D(3, strides=2)(x)
+    assert x.shape[1] == 55
+    for stage, depth in zip((2, 3, 4, 5), (3, 4, 6, 3), strict=True):
+        width = 32 << (stage - 1)
+        for block in "abcdef"[:depth]:
+            name, stride = f"res{stage}{block}_branch", 2 if block == "a" and stage > 2 else 1
+            shortcut = unit(x, f"{name}1", 4 * width, 1, stride) if block == "a" else x
+            y = layers.Activation("relu")(unit(x, f"{name}2a", width, 1, stride))
+            y = layers.Activation("relu")(unit(y, f"{name}2b", width, 3, padding="same"))
+            x = layers.Add()([unit(y, f"{name}2c", 4 * width, 1), shortcut])
+            x = layers.Activation("relu")(x)
+    x = layers.Flatten()(layers.AveragePooling2D(7)(x))
+    return keras.Model(inputs, layers.Dense(6, name="fc1000")(x))
+
+
+def test_resnet_of_2015(tmp_path):
+    model = shaken(resnet50_of_2015())
+    net = zoo.load(saved(model, tmp_path / "net.h5"), "resnet50")
+    assert type(net).__name__ == "ResNet" and net.maxpool.padding == 0
+    assert_same(net, model, compiles=False)
+    state = net.state_dict()
+    for variable in model.get_layer("bn2b_branch2b").variables:
+        if variable.name == "moving_variance":  # epsilon's difference is in it
+            mine = state["layer1.1.bn2.running_var"]
+            np.testing.assert_allclose(mine, np.asarray(variable) + 0.00099, rtol=1e-6)
