@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from fastconv import zoo
+from fastconv.zoo.keras import hdf5
 from fastconv.zoo.keras.attach import by_name
 from fastconv.zoo.keras.network import archive
 from fastconv.zoo.readers import reader_of
@@ -290,3 +291,36 @@ def test_weights_of_other_shapes(tmp_path):
                 path = write_h5(tmp_path / "net.h5", weights, WHOLE)
                 with pytest.raises(zoo.FormatError, match=f"layer '{name}'"):
                     zoo.load(path)
+
+
+def test_networks_that_double_without_end(tmp_path):
+    inside = None
+    for depth in range(30):
+        twice = [node("InputLayer", "in", batch_input_shape=[None, 3])]
+        if inside is None:
+            twice.append(node("Dropout", "out", [["in"]], rate=0.5))
+        else:
+            twice.append({**inside, "name": "deep", "inbound_nodes": [[["in", 0, 0]]]})
+            twice[-1]["inbound_nodes"].append([["deep", 0, 0]])
+        end = ["out", 0, 0] if inside is None else ["deep", 1, 0]
+        inside = functional(*twice, inputs=["in"], outputs=["out"], name=f"net{depth}")
+        inside["config"]["output_layers"] = [end]
+        inside["config"]["name"] = "deep"
+    refused(write_h5(tmp_path / "net.h5", {}, inside), "at most 10000 calls")
+
+
+def test_layers_inside_must_not_have_the_names_of_others(tmp_path):
+    inside = {"name": "a", "layers": [layer("Dense", "b", batch_input_shape=[None, 3])]}
+    config = [
+        {"class_name": "Sequential", "config": inside},
+        layer("Dense", "a/b"),
+    ]
+    path = write_h5(tmp_path / "net.h5", {}, {"class_name": "Sequential", "config": config})
+    refused(path, "names of their own")
+
+
+def test_attributes_of_sizes_that_no_name_has(tmp_path, monkeypatch):
+    # A damaged header declares what no library would write.
+    monkeypatch.setattr(hdf5, "_ATTRIBUTE", 20)
+    path = write_h5(tmp_path / "net.h5", WEIGHTS, dense())
+    refused(path, "an attribute must have at most 20 bytes .name='weight_names', bytes=")

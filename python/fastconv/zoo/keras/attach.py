@@ -30,9 +30,8 @@ def by_name(model: Model, groups: Mapping[str, Sequence[str]], prefix: str = "")
             found[prefix + layer.name] = names
             continue
         inside: defaultdict[str, list[str]] = defaultdict(list)
-        for part in layer.model.everywhere():
-            if part.model is None:
-                inside[part.name] = [name for name in names if _owner(name) == part.name]
+        for name in names:
+            inside[name.split("/")[-2] if "/" in name else ""].append(name)
         found |= _nested(layer.model, inside, f"{prefix}{layer.name}/")
     return found
 
@@ -45,10 +44,6 @@ def _nested(model: Model, inside: Mapping[str, Sequence[str]], prefix: str) -> N
         else:
             found |= _nested(layer.model, inside, f"{prefix}{layer.name}/")
     return found
-
-
-def _owner(name: str) -> str:
-    return name.split("/")[-2] if "/" in name else ""
 
 
 def by_class(model: Model, tensors: Iterable[str]) -> Names:

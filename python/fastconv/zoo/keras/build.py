@@ -19,7 +19,10 @@ from .values import Reorder, Value, features
 
 __all__ = ["Builder", "Weights", "build", "set_weights"]
 
-_ELEMENTS = 1 << 28  # of a picture's values: more is no network but an attack
+# What goes beyond is no network but an attack: elements of a value, calls of layers (networks
+# inside networks, each used twice, grow without bounds).
+_ELEMENTS = 1 << 28
+_CALLS = 10_000
 
 Weights = Mapping[str, Sequence[NDArray[Any]]]  # by the paths of layers
 
@@ -64,6 +67,7 @@ class Builder:
         self._prefix = ""  # of the network inside that is being built
         self._modules: dict[tuple[str, Any], nn.Module] = {}
         self._values = 0
+        self._calls = 0
 
     def network(self) -> nn.GraphModule:
         """Build it all."""
@@ -180,6 +184,11 @@ class Builder:
     def _call(self, layer: Layer, reads: list[Value]) -> list[Value]:
         from .layers import HANDLERS
 
+        self._calls += 1
+        if self._calls > _CALLS:
+            raise layer.refused(
+                f"a network must have at most {_CALLS} calls of layers", calls="more"
+            )
         if layer.model is not None:
             outside = self._prefix
             self._prefix += f"{layer.name}/"

@@ -104,6 +104,13 @@ class Model:
             if layer.model is not None:
                 yield from layer.model.everywhere()
 
+    def paths(self, prefix: str = "") -> Iterator[str]:
+        """Yield the names of all layers, those inside a network after its own and a slash."""
+        for layer in self.layers.values():
+            yield prefix + layer.name
+            if layer.model is not None:
+                yield from layer.model.paths(f"{prefix}{layer.name}/")
+
 
 def refuse(rule: str, **values: Any) -> FormatError:
     """Return the error for a description that breaks a rule."""
@@ -122,9 +129,15 @@ def parse(content: str | bytes, source: str) -> Any:
 def model_of(description: Any) -> Model:
     """Return the network that a whole description, as `parse` returns it, is of."""
     try:
-        return _model(_of_layer(description, "model"))
+        model = _model(_of_layer(description, "model"))
+        paths = list(model.paths())
     except RecursionError:
         raise FormatError("keras: networks must not be nested without end") from None
+    if len(set(paths)) != len(paths):
+        raise refuse(
+            "layers must have names of their own", layers=len(paths), names=len(set(paths))
+        )
+    return model
 
 
 def _model(layer: Layer) -> Model:

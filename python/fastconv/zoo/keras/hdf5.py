@@ -6,6 +6,7 @@ and declare sizes that it does not hold; Keras does none of that, so it is refus
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,8 @@ __all__ = [
 MAGIC = b"\x89HDF\r\n\x1a\n"
 # More than deflate can shrink anything.
 _MOST_COMPRESSED = 1100
+# HDF5 itself holds 64 KiB in a header; texts of variable length lie elsewhere.
+_ATTRIBUTE = 1 << 24
 _BFLOAT16 = "bfloat16"
 
 
@@ -128,7 +131,7 @@ def array(parent: Any, path: str) -> NDArray[Any]:
 
 def text(holder: Any, name: str, default: str | None = None) -> str | None:
     """Return an attribute that is a text."""
-    value = holder.attrs.get(name, default)
+    value = _attribute(holder, name) if name in holder.attrs else default
     if isinstance(value, bytes):
         value = value.decode("utf-8")
     if value is not None and not isinstance(value, str):
@@ -141,11 +144,11 @@ def text(holder: Any, name: str, default: str | None = None) -> str | None:
 def texts(holder: Any, name: str) -> list[str]:
     """Return an attribute that is a list of texts; long ones are split into name0, name1, ..."""
     if name in holder.attrs:
-        parts = [holder.attrs[name]]
+        parts = [_attribute(holder, name)]
     else:
         parts = []
         while f"{name}{len(parts)}" in holder.attrs:
-            parts.append(holder.attrs[f"{name}{len(parts)}"])
+            parts.append(_attribute(holder, f"{name}{len(parts)}"))
         if not parts:
             raise FormatError(f"keras: a group must have the attribute {name!r} ({holder.name})")
     items = [item for part in parts for item in np.asarray(part).ravel().tolist()]
@@ -153,6 +156,20 @@ def texts(holder: Any, name: str) -> list[str]:
     if not all(isinstance(item, str) for item in names):
         raise FormatError(f"keras: an attribute must be a list of texts (name={name!r})")
     return names
+
+
+def _attribute(holder: Any, name: str) -> Any:
+    """Return an attribute, unless it declares more than any of Keras's has."""
+    import h5py
+
+    attribute = h5py.h5a.open(holder.id, name.encode())
+    declared = math.prod(attribute.shape or ()) * max(attribute.dtype.itemsize, 1)
+    if declared > _ATTRIBUTE:
+        raise FormatError(
+            f"keras: an attribute must have at most {_ATTRIBUTE} bytes (name={name!r}, "
+            f"bytes={declared})"
+        )
+    return holder.attrs[name]
 
 
 def _follow(parent: Any, path: str) -> Any:

@@ -117,5 +117,8 @@ def _tensors(file: Any) -> tuple[dict[str, NDArray[Any]], dict[str, list[str]]]:
                 waiting.append(below)
         layer = hdf5.text(group, "name")
         if own and layer is not None:
-            layers[layer] = sorted(own, key=lambda key: (len(key), key))
+            # Networks inside may have layers of the same name.
+            layers[path if layer in layers else layer] = sorted(
+                own, key=lambda key: (len(key), key)
+            )
     return tensors, layers

@@ -54,17 +54,16 @@ def _is_channels_last(archive: Archive, first: str) -> bool:
     return bool(shape[0] == shape[1])
 
 
-def _has(archive: Archive, ranks: dict[str, int], without: str) -> bool:
-    """Whether a file of Keras's has layers with these ranks of their first arrays, and lacks one.
+def _is(archive: Archive, ranks: dict[str, int]) -> bool:
+    """Whether a file of Keras's has weights for just these layers, whose first arrays are of these
+    ranks.
 
     Those of rank 1 are batch normalisations, with four arrays; others may do without a bias.
     """
     if archive.format not in ("keras-h5", "keras-v3"):
         return False
-    layers = archive.metadata["layers"]
-    if without in layers or not layers.keys() >= ranks.keys():
-        return False
-    return all(
+    layers = {name: arrays for name, arrays in archive.metadata["layers"].items() if arrays}
+    return layers.keys() == ranks.keys() and all(
         len(layers[name]) in ((4,) if rank == 1 else (1, 2))
         and _arrays(archive, name)[0].ndim == rank
         for name, rank in ranks.items()
@@ -92,10 +91,7 @@ def _vgg_convolutions(depths: tuple[int, ...]) -> Iterator[tuple[str, str]]:
 def _matches_vgg(archive: Archive, depths: tuple[int, ...]) -> bool:
     ranks = {name: 4 for name, _ in _vgg_convolutions(depths)}
     ranks |= {"fc1": 2, "fc2": 2, "predictions": 2}
-    return (
-        _has(archive, ranks, without=f"block3_conv{depths[2] + 1}")
-        and _arrays(archive, "fc1")[0].shape[0] == 512 * _POOLED**2
-    )
+    return _is(archive, ranks) and len(_arrays(archive, "fc1")[0]) == 512 * _POOLED**2
 
 
 def _vgg(archive: Archive, depths: tuple[int, ...]) -> State:
@@ -149,9 +145,9 @@ def _old_units(depths: tuple[int, ...]) -> Iterator[_Unit]:
                 yield _Unit(f"res{theirs}1", f"bn{theirs}1", f"{down}.0", f"{down}.1")
 
 
-def _matches_resnet(archive: Archive, units: tuple[_Unit, ...], head: str, depth: int) -> bool:
+def _matches_resnet(archive: Archive, units: tuple[_Unit, ...], head: str) -> bool:
     ranks = {unit.conv: 4 for unit in units} | {unit.norm: 1 for unit in units} | {head: 2}
-    return _has(archive, ranks, without=f"conv4_block{depth + 1}_1_conv")
+    return _is(archive, ranks)
 
 
 def _resnet(archive: Archive, units: tuple[_Unit, ...], head: str, eps: float) -> State:
@@ -195,7 +191,7 @@ def _schemes() -> Iterator[Scheme]:
         yield Scheme(
             f"keras-applications {name}",
             name,
-            partial(_matches_resnet, units=units, head="predictions", depth=blocks[2]),
+            partial(_matches_resnet, units=units, head="predictions"),
             partial(_resnet, units=units, head="predictions", eps=_KERAS_EPS),
             options={"variant": "keras"},
             preset=preset,
@@ -204,7 +200,7 @@ def _schemes() -> Iterator[Scheme]:
     yield Scheme(
         "keras-applications resnet50 of 2015",
         "resnet50",
-        partial(_matches_resnet, units=units, head="fc1000", depth=_RESNET["resnet50"][2]),
+        partial(_matches_resnet, units=units, head="fc1000"),
         partial(_resnet, units=units, head="fc1000", eps=_OLD_EPS),
         options={"variant": "keras-2015"},
         preset=preset,
