@@ -321,6 +321,6 @@ def test_layers_inside_must_not_have_the_names_of_others(tmp_path):
 
 def test_attributes_of_sizes_that_no_name_has(tmp_path, monkeypatch):
     # A damaged header declares what no library would write.
-    monkeypatch.setattr(hdf5, "_ATTRIBUTE", 20)
+    monkeypatch.setattr(hdf5, "_ATTRIBUTE", 10)
     path = write_h5(tmp_path / "net.h5", WEIGHTS, dense())
-    refused(path, "an attribute must have at most 20 bytes .name='weight_names', bytes=")
+    refused(path, "an attribute must have at most 10 bytes .name='weight_names', bytes=")
