@@ -29,6 +29,8 @@ class _Variant(NamedTuple):
 _VARIANTS = {
     "torchvision": _Variant(False, 1, False),
     "caffe": _Variant(True, 0, "caffe"),
+    "keras": _Variant(True, 1, False),
+    "keras-2015": _Variant(True, 0, False),
 }
 
 
@@ -196,8 +198,10 @@ def resnet50(
     He, Zhang, Ren and Sun 2015, https://arxiv.org/abs/1512.03385, input (N, 3, 224, 224).
     "torchvision" strides in the 3x3 convolution of a bottleneck ("v1.5"); "caffe" is the authors'
     release: stride in the first 1x1, and a first pooling that is not padded but rounds up. In that
-    release conv1 of ResNet-50 alone has a bias: `conv1_bias=True` makes room for it. Shortcuts that
-    change the shape are projections (option B). Raises ValueError for other variants.
+    release conv1 of ResNet-50 alone has a bias: `conv1_bias=True` makes room for it. "keras" has
+    the stride of the latter and the pooling of the former; "keras-2015" is the first file of that
+    zoo, whose first pooling is neither padded nor rounded up (55 wide). Shortcuts that change the
+    shape are projections (option B). Raises ValueError for other variants.
     """
     return ResNet(50, num_classes, variant, conv1_bias)
 

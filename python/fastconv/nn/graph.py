@@ -34,6 +34,8 @@ class GraphModule(Module):
     )
     """
 
+    input_shape: tuple[int, int, int] | None = None  # (C, H, W), where the file says so
+
     def __init__(self, inputs: Sequence[str], outputs: Sequence[str]) -> None:
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)

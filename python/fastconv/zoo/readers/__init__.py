@@ -13,6 +13,8 @@ __all__ = ["reader_of"]
 _NAMES: tuple[str, ...] = (
     "pytorch",
     "npz",
+    "keras_v3",
+    "keras_h5",
     "safetensors",
     "torch7",
     "onnx",

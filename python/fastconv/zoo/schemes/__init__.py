@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..scheme import Scheme
-from . import lasagne, own, tf_slim, torchvision
+from . import keras_applications, lasagne, own, tf_slim, torchvision
 
 __all__ = ["SCHEMES"]
 
@@ -11,6 +11,7 @@ __all__ = ["SCHEMES"]
 SCHEMES: tuple[Scheme, ...] = (
     *torchvision.SCHEMES,
     *own.SCHEMES,
+    *keras_applications.SCHEMES,
     *tf_slim.SCHEMES,
     *lasagne.SCHEMES,
 )
