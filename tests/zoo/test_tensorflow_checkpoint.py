@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 import tensorflow_files as files
 from fastconv import zoo
 from fastconv.zoo.archive import FormatError
-from fastconv.zoo.readers.tensorflow.crc32c import crc32c
-from fastconv.zoo.readers.tensorflow.slices import key_of, normalised, of_spec
+from fastconv.zoo.tensorflow.crc32c import crc32c
+from fastconv.zoo.tensorflow.slices import key_of, normalised, of_spec
 
 pytest.importorskip("google.protobuf")
 

@@ -34,7 +34,7 @@ class GraphModule(Module):
     )
     """
 
-    input_shape: tuple[int, int, int] | None = None  # (C, H, W), where the file says so
+    input_shape: tuple[int, ...] | None = None  # of one picture, (C, H, W), where the file says so
 
     def __init__(self, inputs: Sequence[str], outputs: Sequence[str]) -> None:
         self.inputs = tuple(inputs)

@@ -122,7 +122,7 @@ class Wiring:
             )
         net = GraphModule([v.name for v in inputs], [v.name for v in outputs])
         if len(inputs) == 1 and inputs[0].shape is not None:
-            net.input_shape = inputs[0].shape  # type: ignore[attr-defined]
+            net.input_shape = inputs[0].shape
         for node, out in reversed(nodes):
             net.append(node.name, node.module, [value.name for value in node.reads], out.name)
         return net.eval()

@@ -14,8 +14,8 @@ from ...data.pickles import text
 from ..archive import Archive, FormatError
 from ..mapped import Mapped
 from ..pickles import unpickle
-from ..torch_tar import is_tar, read_tar
-from ..torch_tensors import NAMES, Storage, Tensor, storage_of
+from ..pytorch.tar import is_tar, read_tar
+from ..pytorch.tensors import NAMES, Storage, Tensor, storage_of
 
 __all__ = ["FORMATS", "read", "recognises"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...archive import FormatError
+from ..archive import FormatError
 from .graph import Node
 
 __all__ = ["flag", "integer", "integers", "number", "text"]

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .... import nn
-from ...archive import FormatError
+from ... import nn
+from ..archive import FormatError
 from .builder import Builder
 from .folding import fold, folds
 from .graph import Graph, Node, Ref

@@ -5,11 +5,11 @@ from __future__ import annotations
 import tarfile
 from typing import Any
 
-from ..data.pickles import PickleError, text
-from .archive import FormatError
-from .mapped import Mapped
-from .pickles import unpickle
-from .torch_tensors import AXES, NAMES, Storage, Tensor, storage_of
+from ...data.pickles import PickleError, text
+from ..archive import FormatError
+from ..mapped import Mapped
+from ..pickles import unpickle
+from .tensors import AXES, NAMES, Storage, Tensor, storage_of
 
 __all__ = ["is_tar", "read_tar"]
 

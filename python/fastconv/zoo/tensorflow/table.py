@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ...archive import FormatError
+from ..archive import FormatError
 from .crc32c import crc32c, masked
 
 __all__ = ["entries", "has_footer"]

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .... import nn
-from ...archive import FormatError
-from ...scheme import in_order
+from ... import nn
+from ..archive import FormatError
+from ..scheme import in_order
 from .emitter import Emitter, Scale
 from .graph import Node
 from .values import Shape, Value

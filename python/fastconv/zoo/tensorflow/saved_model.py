@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...archive import FormatError
+from ..archive import FormatError
 from .graph import Graph, Node, Ref
 from .slices import normalised, of_spec
 from .tensors import array_of

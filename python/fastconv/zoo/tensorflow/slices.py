@@ -6,7 +6,7 @@ as what they stand for.
 
 from __future__ import annotations
 
-from ...archive import FormatError
+from ..archive import FormatError
 
 __all__ = ["Slice", "key_of", "normalised", "of_spec"]
 

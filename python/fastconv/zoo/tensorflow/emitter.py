@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .... import nn
+from ... import nn
 
 __all__ = ["Emitter", "Layer", "Scale"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ...proto.wire import BYTES, VARINT, fields
+from ..proto.wire import BYTES, VARINT, fields
 from .table import has_footer
 
 __all__ = ["is_graph", "is_saved_model", "is_table", "prefix_of"]

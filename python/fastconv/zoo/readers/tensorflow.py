@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....nn import Module
-from ...archive import Archive, FormatError
-from .detect import is_graph, is_saved_model, is_table, prefix_of
-from .graph import Graph
+from ...nn import Module
+from ..archive import Archive, FormatError
+from ..tensorflow.detect import is_graph, is_saved_model, is_table, prefix_of
+from ..tensorflow.graph import Graph
 
 __all__ = ["FORMATS", "read", "recognises"]
 
@@ -50,7 +50,7 @@ def read(path: Path, weights: Path | None) -> Archive:
 
 
 def _checkpoint(path: Path, prefix: Path | None) -> Archive:
-    from .checkpoint import read_bundle, read_first_version
+    from ..tensorflow.checkpoint import read_bundle, read_first_version
 
     version = 1 if prefix is None else 2
     tensors = read_first_version(path) if prefix is None else read_bundle(prefix)
@@ -58,10 +58,10 @@ def _checkpoint(path: Path, prefix: Path | None) -> Archive:
 
 
 def _saved_model(file: Path, folder: Path) -> Archive:
-    from .build import build
-    from .checkpoint import read_bundle
-    from .saved_model import served, signature, variables_of
-    from .tensors import parse
+    from ..tensorflow.build import build
+    from ..tensorflow.checkpoint import read_bundle
+    from ..tensorflow.saved_model import served, signature, variables_of
+    from ..tensorflow.tensors import parse
 
     meta = served(parse("SavedModel", file.read_bytes(), str(file)), file)
     graph = Graph(meta.graph_def, str(file))
@@ -82,8 +82,8 @@ def _saved_model(file: Path, folder: Path) -> Archive:
 
 
 def _frozen(path: Path, data: bytes) -> Archive:
-    from .build import build, sinks, sources
-    from .tensors import parse
+    from ..tensorflow.build import build, sinks, sources
+    from ..tensorflow.tensors import parse
 
     graph = Graph(parse("Graph", data, str(path)), str(path))
 
@@ -96,7 +96,7 @@ def _frozen(path: Path, data: bytes) -> Archive:
 
 def _constants(graph: Graph) -> dict[str, NDArray[Any]]:
     """Return the constants of a graph that may be weights: arrays of floats."""
-    from .tensors import array_of
+    from ..tensorflow.tensors import array_of
 
     found = {}
     for node in graph.walk({"Const"}):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...archive import FormatError
+from ..archive import FormatError
 from .attributes import flag, integer, integers
 from .graph import Node
 from .tensors import dtype_of

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.pickles import Call, PickleError, Shell, text
-from .archive import FormatError
-from .mapped import Mapped, bfloat16_to_float32
+from ...data.pickles import Call, PickleError, Shell, text
+from ..archive import FormatError
+from ..mapped import Mapped, bfloat16_to_float32
 
 __all__ = ["AXES", "NAMES", "Storage", "Tensor", "storage_of"]
 

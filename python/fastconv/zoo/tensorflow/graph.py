@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...archive import FormatError
+from ..archive import FormatError
 from .tensors import array_of
 
 __all__ = ["Graph", "Node", "Ref"]

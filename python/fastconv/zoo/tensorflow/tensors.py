@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...archive import FormatError, missing_extra
+from ..archive import FormatError, missing_extra
 
 __all__ = ["BFLOAT16", "STRING", "array_of", "dtype_of", "messages", "parse", "shape_of", "widened"]
 
@@ -48,7 +48,7 @@ _MOST_REPEATED = 1 << 26
 def messages() -> Any:
     """Return the module of the messages; ImportError that names the extra without protobuf."""
     try:
-        from ...proto import tensorflow_pb2
+        from ..proto import tensorflow_pb2
     except ImportError as error:
         raise missing_extra("TensorFlow's files", "protobuf") from error
     return tensorflow_pb2

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...archive import FormatError
+from ..archive import FormatError
 from .crc32c import crc32c, masked
 from .slices import Slice, key_of, normalised
 from .table import entries

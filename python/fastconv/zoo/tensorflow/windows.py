@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .... import nn
-from ...archive import FormatError
+from ... import nn
+from ..archive import FormatError
 from .attributes import flag, integer, integers, number, text
 from .builder import Builder, float32
 from .folding import axes_of

@@ -1,0 +1,1 @@
+"""What PyTorch's files hold; `zoo.readers.pytorch` is the door."""

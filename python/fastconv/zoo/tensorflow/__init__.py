@@ -1,0 +1,1 @@
+"""TensorFlow graphs and checkpoints; `zoo.readers.tensorflow` is the door."""
