@@ -85,7 +85,8 @@ def test_predict(file: Path, photo: Path) -> None:
 
 def test_convert_to_npz(file: Path, tmp_path: Path) -> None:
     out = tmp_path / "net.npz"
-    assert succeed("convert", file, out) == f"GraphModule of net.t7 saved as {out}\n"
+    said = succeed("convert", file, out)
+    assert "weights alone" in said and said.endswith(f"GraphModule of net.t7 saved as {out}\n")
     net = zoo.load(file)
     with np.load(out) as arrays:
         net.load_state_dict(dict(arrays))
@@ -93,9 +94,6 @@ def test_convert_to_npz(file: Path, tmp_path: Path) -> None:
 
 
 def test_convert_to_safetensors(file: Path, tmp_path: Path) -> None:
-    pytest.importorskip(
-        "fastconv.zoo.writers.safetensors", reason="zoo/writers/safetensors.py is not there yet"
-    )
     out = tmp_path / "net.safetensors"
     succeed("convert", file, out)
     found, expected = zoo.read(out), zoo.load(file)
@@ -105,7 +103,6 @@ def test_convert_to_safetensors(file: Path, tmp_path: Path) -> None:
 
 
 def test_convert_to_onnx(file: Path, tmp_path: Path) -> None:
-    pytest.importorskip("fastconv.zoo.writers.onnx", reason="zoo/writers/onnx.py is not there yet")
     onnx = pytest.importorskip("onnx", reason="ONNX files need onnx")
     out = tmp_path / "net.onnx"
     succeed("convert", file, out)
@@ -131,4 +128,4 @@ def test_mistakes(file: Path, tmp_path: Path, photo: Path) -> None:
     plain = tmp_path / "plain.t7"
     plain.write_bytes(write(module("nn.Sequential", module("nn.Tanh"))))
     assert "set net.preset" in fail("predict", plain, photo)
-    assert "give --input-shape" in fail("convert", plain, tmp_path / "plain.onnx")
+    assert "give input_shape" in fail("convert", plain, tmp_path / "plain.onnx")

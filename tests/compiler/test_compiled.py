@@ -287,7 +287,7 @@ def test_out_must_be_apart() -> None:
     "arguments, options, error, message",
     [
         ((len, (1, 2)), {}, TypeError, r"net must be a Module \(type=builtin_function_or_method\)"),
-        ((nn.ReLU(),), {}, TypeError, r"input_shape must be a tuple of sizes \(input_shape=None\)"),
+        ((nn.ReLU(),), {}, ValueError, r"give input_shape, .* \(network=ReLU\)"),
         ((nn.ReLU(), 3), {}, TypeError, r"input_shape must be a tuple of sizes \(input_shape=3\)"),
         ((nn.ReLU(), (1, 2.0)), {}, TypeError, r"input_shape must be an integer"),
         ((nn.ReLU(), (1, 0)), {}, ValueError, r"input_shape must be at least 1"),

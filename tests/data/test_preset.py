@@ -90,6 +90,7 @@ def test_predicts_the_best_first():
 def test_probabilities_stay_as_they_are():
     net = sorter()
     net.append(nn.Softmax(1))
+    net.append(nn.Identity())
     plain = sorter().predict(PHOTO)
     assert net.predict(PHOTO)[0].probability == pytest.approx(plain[0].probability)
 

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from .types import OutputFile, Shape, ZooFile
-
-if TYPE_CHECKING:
-    from ..nn import Module
 
 __all__ = ["convert"]
 
@@ -37,28 +33,22 @@ def convert(
     if input_shape is not None and kind != ".onnx":
         raise click.BadParameter("only .onnx files have one", param_hint="'--input-shape'")
     net = zoo.load(source, weights=weights)
+    if kind != ".onnx" and net.architecture is None:
+        click.echo(
+            f"{source.name} describes a network of its own, and {kind} files hold weights alone: "
+            "write .onnx to keep its layers",
+            err=True,
+        )
     if kind == ".safetensors":
         from ..zoo.writers.safetensors import save
 
         save(net, target)
     elif kind == ".onnx":
-        shape = input_shape or _own_shape(net)
         from ..zoo.writers.onnx import export_onnx
 
-        export_onnx(net, target, shape)
+        export_onnx(net, target, input_shape)
     else:
         import numpy as np
 
         np.savez(target, **net.state_dict())  # type: ignore[arg-type]  # names are not `file`
     click.echo(f"{type(net).__name__} of {source.name} saved as {target}")
-
-
-def _own_shape(net: Module) -> tuple[int, ...]:
-    """Return (channels, height, width) of the pictures that a network takes."""
-    if hasattr(net, "input_shape"):
-        return tuple(net.input_shape)
-    if net.preset is None:
-        raise click.UsageError(
-            "the network does not say what size of pictures it takes: give --input-shape"
-        )
-    return (1 if net.preset.order == "L" else 3, *net.preset.size)

@@ -96,7 +96,14 @@ def _tuning_file(tune: Any) -> Path | None:
 def full_shape(op: str, net: Module, shape: Sequence[int] | None) -> tuple[int, ...]:
     """Return the shape of a network's input, the batch included; by default its own."""
     if shape is None:
-        shape = getattr(net, "input_shape", None)
+        shape = net.input_shape
+    if shape is None and net.preset is not None:
+        shape = (1 if net.preset.order == "L" else 3, *net.preset.size)
+    if shape is None:
+        raise ValueError(
+            f"{op}: the network does not say what it takes: give input_shape, as (3, 224, 224) "
+            f"(network={type(net).__name__})"
+        )
     if not isinstance(shape, (tuple, list)):
         raise TypeError(f"{op}: input_shape must be a tuple of sizes (input_shape={shape!r})")
     sizes = tuple(integer(op, "input_shape", size, 1) for size in shape)

@@ -34,8 +34,6 @@ class GraphModule(Module):
     )
     """
 
-    input_shape: tuple[int, ...] | None = None  # of one picture, (C, H, W), where the file says so
-
     def __init__(self, inputs: Sequence[str], outputs: Sequence[str]) -> None:
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)

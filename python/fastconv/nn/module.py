@@ -64,6 +64,7 @@ class Module:
     training: bool = True
     frozen: bool = False  # then it works as in inference, whatever `training` says
     head_names: tuple[str, ...] = ()  # of the classifiers; without any, the last Linear is it
+    input_shape: tuple[int, ...] | None = None  # of one picture, (C, H, W), where it is known
     preset: Any = None  # how photos become its input, a fastconv.data.Preset
     classes: tuple[str, ...] | None = None  # the names of its outputs
     architecture: tuple[str, dict[str, Any]] | None = None  # what `models.get` built it from

@@ -26,8 +26,6 @@ class Prediction(NamedTuple):
 
 def predict(net: Module, photos: Any, top: int) -> list[Prediction] | list[list[Prediction]]:
     """See Module.predict."""
-    from .activation import Softmax
-
     if net.preset is None:
         raise ValueError(
             "predict: the network must know how photos become its input: set net.preset "
@@ -50,7 +48,7 @@ def predict(net: Module, photos: Any, top: int) -> list[Prediction] | list[list[
             f"predict: net.classes must name every output (names={len(names)}, "
             f"outputs={scores.shape[1]})"
         )
-    if not isinstance(list(net.modules())[-1], Softmax):
+    if not _ends_in_softmax(net, scores):
         scores = np.stack([_softmax(row) for row in scores])
     found = [_best(row, names, top) for row in scores]
     return (
@@ -61,6 +59,14 @@ def predict(net: Module, photos: Any, top: int) -> list[Prediction] | list[list[
 def _best(row: NDArray[Any], names: tuple[str, ...] | None, top: int) -> list[Prediction]:
     order = np.argsort(-row, kind="stable")[:top]
     return [Prediction(int(i), str(i) if names is None else names[i], float(row[i])) for i in order]
+
+
+def _ends_in_softmax(net: Module, scores: NDArray[Any]) -> bool:
+    """Whether the rows are probabilities already: by their sums, if a layer may have made them."""
+    from .activation import Softmax
+
+    has_one = any(isinstance(module, Softmax) for module in net.modules())
+    return has_one and bool(scores.min() >= 0 and np.allclose(scores.sum(axis=1), 1, atol=1e-3))
 
 
 def _softmax(row: NDArray[Any]) -> NDArray[Any]:

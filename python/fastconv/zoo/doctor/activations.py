@@ -105,7 +105,7 @@ def common_input(*nets: Module) -> NDArray[np.float32] | None:
     """Return a random picture of a size that all networks take; None where none is found."""
     channels = [_channels(net) for net in nets]
     sizes = [net.preset.size for net in nets if net.preset is not None]
-    sizes += [net.input_shape[1:] for net in nets if hasattr(net, "input_shape")]
+    sizes += [net.input_shape[1:] for net in nets if net.input_shape is not None]
     sizes += [(side, side) for side in _SIDES]
     for size in dict.fromkeys(sizes):
         shape = (1, channels[0], *size)
