@@ -60,7 +60,7 @@ def _is(archive: Archive, ranks: dict[str, int]) -> bool:
 
     Those of rank 1 are batch normalisations, with four arrays; others may do without a bias.
     """
-    if archive.format not in ("keras-h5", "keras-v3"):
+    if archive.format not in ("keras h5", "keras v3"):
         return False
     layers = {name: arrays for name, arrays in archive.metadata["layers"].items() if arrays}
     return layers.keys() == ranks.keys() and all(

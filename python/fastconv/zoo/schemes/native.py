@@ -4,14 +4,12 @@ network."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any
 
-from ... import models
 from ...data import Preset
-from ...nn import init
 from ..archive import Archive
 from ..scheme import Scheme
+from ..weights import shapes_of, without_counters
 
 __all__ = ["native"]
 
@@ -38,12 +36,12 @@ def native(
     def matches(archive: Archive) -> bool:
         shapes = {
             name: array.shape
-            for name, array in archive.tensors.items()
-            if not name.startswith(("aux1.", "aux2.")) and not name.endswith("num_batches_tracked")
+            for name, array in without_counters(archive.tensors).items()
+            if not name.startswith(("aux1.", "aux2."))
         }
         if not accepts(archive) or convolutions != sum(len(s) == 4 for s in shapes.values()):
             return False
-        return _open(shapes, head) == _open(_shapes(architecture, tuple(options.items())), head)
+        return _open(shapes, head) == _open(shapes_of(architecture, tuple(options.items())), head)
 
     return Scheme(
         name=f"{zoo} {architecture}",
@@ -54,17 +52,6 @@ def native(
         preset=preset,
         head=head,
     )
-
-
-@cache
-def _shapes(architecture: str, options: tuple[tuple[str, Any], ...]) -> dict[str, tuple[int, ...]]:
-    with init.skip_init():
-        net = models.get(architecture, **dict(options))
-    return {
-        name: array.shape
-        for name, array in net.state_dict().items()
-        if not name.endswith("num_batches_tracked")
-    }
 
 
 def _open(shapes: Mapping[str, tuple[int, ...]], head: str) -> dict[str, tuple[int, ...]]:
