@@ -17,7 +17,7 @@ __all__ = ["picture_size", "preset_of"]
 # Data layers whose data are pictures.
 _PICTURES = frozenset({"AnnotatedData", "Data", "ImageData", "MemoryData", "WindowData"})
 _ILSVRC = (104.0, 117.0, 123.0)
-_VGG = (103.939, 116.779, 123.68)
+_VGG = Preset.caffe().mean
 
 
 class _Known(NamedTuple):

@@ -13,11 +13,21 @@ from ..weights import shapes_of, without_counters
 
 __all__ = ["native"]
 
+# By which the network that may fit is found before it is built to compare; projections included.
+_CONVOLUTIONS = {
+    "lenet5": 3,
+    "alexnet": 5,
+    "googlenet": 57,
+    **{f"vgg{n}{norm}": n - 3 for n in (11, 13, 16, 19) for norm in ("", "_bn")},
+    **{f"resnet{n}": n - 1 for n in (20, 32, 44, 56, 110)},
+    **{f"resnet{n}": n + 2 for n in (18, 34)},
+    **{f"resnet{n}": n + 3 for n in (50, 101, 152)},
+}
+
 
 def native(
     zoo: str,
     architecture: str,
-    convolutions: int,
     accepts: Callable[[Archive], bool],
     options: Mapping[str, Any] | None = None,
     preset: Preset | None = None,
@@ -25,13 +35,13 @@ def native(
 ) -> Scheme:
     """Return the scheme of a network whose weights have the names and shapes of `models`.
 
-    convolutions: how many the network has, so that only the one that may fit is built to compare.
     accepts: what else must be true of the archive.
 
     Files may lack `num_batches_tracked`, as old ones do, may have auxiliary heads, and any number
     of classes.
     """
     options = dict(options or {})
+    convolutions = _CONVOLUTIONS[architecture]
 
     def matches(archive: Archive) -> bool:
         shapes = {
