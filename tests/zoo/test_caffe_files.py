@@ -371,7 +371,7 @@ def test_names_that_modules_have(tmp_path: Path) -> None:
 
 def test_without_protobuf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     network = write(tmp_path, INPUT + CONVOLUTION, caffemodel("", WEIGHTS))
-    monkeypatch.setitem(sys.modules, "google.protobuf", None)
+    monkeypatch.setitem(sys.modules, "fastconv.zoo.proto.caffe_pb2", None)
     with pytest.raises(ImportError, match=r"Caffe model needs protobuf: .*fastconv\[zoo\]"):
         zoo.load(network)
 

@@ -113,7 +113,7 @@ def test_keras1(tmp_path, order, backend):
 def test_archive_has_the_files_own_names_and_layouts(tmp_path):
     path, _, _ = keras1(tmp_path, "tf", None)
     archive = zoo.read(path)
-    assert archive.format == "keras-h5"
+    assert archive.format == "keras h5"
     assert archive.tensors["conv/conv_W"].shape == (3, 3, 3, 4)
     assert archive.metadata["version"] == "1.2.2"
     assert archive.metadata["layers"]["fc"] == ("fc/fc_W", "fc/fc_b")

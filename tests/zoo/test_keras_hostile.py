@@ -16,7 +16,7 @@ from fastconv import zoo
 from fastconv.zoo.keras import hdf5
 from fastconv.zoo.keras.attach import by_name
 from fastconv.zoo.keras.network import archive
-from fastconv.zoo.readers import reader_of
+from fastconv.zoo.readers import keras_h5, keras_v3, reader_of
 from keras_files import functional, h5_of_variables, layer, node, write_h5, write_keras
 
 RNG = np.random.default_rng(5)
@@ -45,7 +45,7 @@ def test_readers_know_files_by_content(tmp_path, monkeypatch):
     with zipfile.ZipFile(other, "w") as file:
         file.writestr("config.json", "{}")
     monkeypatch.setitem(sys.modules, "h5py", None)
-    assert [reader_of(path).FORMATS for path in (h5, keras)] == [("keras-h5",), ("keras-v3",)]
+    assert [reader_of(path) for path in (h5, keras)] == [keras_h5, keras_v3]
     refused(other, "must be of a format that the zoo knows")
     for path in (h5, keras):
         with pytest.raises(ImportError, match=r"h5py: pip install 'fastconv\[zoo\]'"):

@@ -97,6 +97,15 @@ def test_any_batch_runs_whatever_the_file_was_exported_with(batch: int | str) ->
         np.testing.assert_allclose(net(X[i : i + 1]).numpy(), both[i : i + 1], rtol=1e-4, atol=1e-5)
 
 
+def test_the_shape_of_a_picture_is_the_inputs() -> None:
+    assert net_of(small(7)).input_shape == (3, 8, 8)
+    relu = [node("Relu", ["x"], ["y"])]
+    for shape in (["n", 3, "h", 8], ["n", 3, 8], [1, 3, 0, 8]):
+        assert net_of(model_of(relu, {"x": shape}, {})).input_shape is None
+    both = [node("Add", ["x", "z"], ["y"])]
+    assert net_of(model_of(both, {name: [1, 3, 8, 8] for name in "xz"}, {})).input_shape is None
+
+
 def test_a_reshape_to_the_exported_batch_keeps_any_batch() -> None:
     """Channel shuffling as Caffe2 exports it: every size a number."""
     nodes = [

@@ -214,7 +214,7 @@ def test_an_absolute_path_is_refused(tmp_path: Path) -> None:
 def test_files_that_are_no_models(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "net.onnx"
     path.write_bytes(content)
-    with pytest.raises(FormatError, match="onnx: the (file must be a whole|model must have)"):
+    with pytest.raises(FormatError, match="onnx: .*the (message must be whole|model must have)"):
         zoo.load(path)
 
 

@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from ..data import Preset
 from ..nn import Module
 
-__all__ = ["Archive", "FormatError", "Reader", "missing_extra"]
+__all__ = ["Archive", "FormatError", "Reader", "head_of", "missing_extra"]
+
+
+_HEAD = 1 << 16
 
 
 class FormatError(ValueError):
@@ -23,7 +26,7 @@ class FormatError(ValueError):
 class Archive:
     """The content of a file (or of the few files that belong together), as it is there.
 
-    format: the reader's name for it, such as "caffe".
+    format: the reader's name for it, in lower case: "caffe", "tensorflow saved model".
     tensors: arrays by the file's own names, in the file's own layout (HWIO stays HWIO).
     build: builds the network that the file describes, weights included; None where the file holds
         weights alone, which then have to fit a scheme of `zoo.schemes`.
@@ -43,8 +46,6 @@ class Archive:
 class Reader(Protocol):
     """A module of `zoo.readers`: it knows one family of files."""
 
-    FORMATS: tuple[str, ...]  # the values of Archive.format that it gives
-
     def recognises(self, path: Path, head: bytes) -> bool:
         """Whether the file (`head` is its beginning, b"" for a folder) is of this family.
 
@@ -57,6 +58,14 @@ class Reader(Protocol):
 
         Raises FormatError for what is damaged or unknown, ImportError that names the extra.
         """
+
+
+def head_of(path: Path) -> bytes:
+    """Return the beginning of a file, by which readers recognise theirs; b"" for a folder."""
+    if not path.is_file():
+        return b""
+    with open(path, "rb") as file:
+        return file.read(_HEAD)
 
 
 def missing_extra(what: str, package: str, extra: str = "zoo") -> ImportError:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .archive import FormatError
 
-__all__ = ["Mapped", "bfloat16_to_float32"]
+__all__ = ["Mapped"]
 
 
 class Mapped:
@@ -50,10 +50,3 @@ class Mapped:
             read: NDArray[Any] = np.fromfile(self.path, dtype, count, offset=start)
             return read
         return self._bytes[start:end].view(dtype)
-
-
-def bfloat16_to_float32(bits: NDArray[Any]) -> NDArray[np.float32]:
-    """Return numbers whose upper 16 bits of float32 are given, as uint16."""
-    shifted = bits.astype(np.uint32)
-    shifted <<= 16
-    return shifted.view(np.float32)

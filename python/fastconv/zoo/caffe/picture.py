@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ...data import Preset
 from ..archive import FormatError
+from ..proto.messages import messages, parse
 from .blobs import array_of
 from .net import is_tested
 
@@ -16,7 +17,7 @@ __all__ = ["picture_size", "preset_of"]
 # Data layers whose data are pictures.
 _PICTURES = frozenset({"AnnotatedData", "Data", "ImageData", "MemoryData", "WindowData"})
 _ILSVRC = (104.0, 117.0, 123.0)
-_VGG = (103.939, 116.779, 123.68)
+_VGG = Preset.caffe().mean
 
 
 class _Known(NamedTuple):
@@ -137,16 +138,8 @@ def _mean_beside(channels: int, folder: Path) -> tuple[float, ...] | None:
 
 def _mean_of(file: Path) -> tuple[float, ...]:
     """Return the mean of every channel of a mean picture (1, C, H, W) or (C, H, W)."""
-    from google.protobuf.message import DecodeError
-
-    from ..proto.caffe_pb2 import BlobProto
-
-    try:
-        picture = array_of(file.name, BlobProto.FromString(file.read_bytes()))
-    except DecodeError as error:
-        raise FormatError(
-            f"caffe: a mean must be a whole BlobProto (file={file}, reason={error})"
-        ) from error
+    kind = messages("caffe", "a mean picture").BlobProto
+    picture = array_of(file.name, parse(f"caffe: {file}", kind, file.read_bytes()))
     if picture.ndim not in (3, 4) or picture.size == 0 or (picture.ndim == 4 and len(picture) != 1):
         raise FormatError(f"caffe: a mean must be one picture (file={file}, shape={picture.shape})")
     channels = picture.reshape(picture.shape[-3:]).mean((1, 2), "float64")

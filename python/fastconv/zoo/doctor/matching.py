@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from difflib import SequenceMatcher
-from functools import lru_cache
 from typing import NamedTuple
 
 from ... import models
-from ...nn import init
+from ..weights import shapes_of, without_counters
 
 __all__ = ["Match", "nearest"]
 
 Shape = tuple[int, ...]
 
-_COUNTER = "num_batches_tracked"
 _SHOWN = 8  # names that are printed
 _MOST = 4096  # tensors, several times what the largest network has
 _TRIED = 3  # networks that are compared tensor by tensor
@@ -53,14 +51,16 @@ class Match(NamedTuple):
 
 def nearest(tensors: Mapping[str, Shape]) -> Match | None:
     """Return the network that most of the tensors fit, the first of equals; None if none fits."""
-    theirs = {name: shape for name, shape in tensors.items() if not name.endswith(_COUNTER)}
+    theirs = without_counters(tensors)
     if not 0 < len(theirs) <= _MOST:
         return None
     num_classes = _classes(theirs)
     found: list[tuple[float, str, str, dict[str, Shape]]] = []
     for name in models.list_models():
-        for variant in models.variants(name):
-            ours = _shapes_of(name, variant, num_classes)
+        variants = models.variants(name)
+        for variant in variants:
+            choice = (("variant", variant),) if len(variants) > 1 else ()
+            ours = shapes_of(name, (("num_classes", num_classes), *choice))
             found.append((_likeness(ours, theirs), name, variant, ours))
     found.sort(key=lambda entry: -entry[0])
     matches = [_match(*entry[1:], theirs) for entry in found[:_TRIED] if entry[0] > 0]
@@ -77,16 +77,6 @@ def _classes(shapes: Mapping[str, Shape]) -> int:
     """Guess the number of outputs: what comes last is the classifier's, its bias if it has one."""
     last = list(shapes.values())[-1]
     return min(max(last[0] if last else 1, 1), 1 << 16)
-
-
-@lru_cache(maxsize=256)
-def _shapes_of(name: str, variant: str, num_classes: int) -> dict[str, Shape]:
-    options = {"variant": variant} if len(models.variants(name)) > 1 else {}
-    with init.skip_init():
-        net = models.get(name, num_classes=num_classes, **options)
-    return {
-        key: array.shape for key, array in net.state_dict().items() if not key.endswith(_COUNTER)
-    }
 
 
 def _match(

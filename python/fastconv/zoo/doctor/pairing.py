@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from ..weights import without_counters
 from .relations import invariants, relation
 from .report import Pair
 
@@ -15,7 +16,6 @@ __all__ = ["pair_up"]
 
 Tensors = Mapping[str, NDArray[Any]]
 
-_COUNTER = "num_batches_tracked"
 _TOLERANCE = 1e-4  # of sums over all elements, after rounding to half precision
 
 
@@ -25,10 +25,7 @@ def pair_up(ours: Tensors, theirs: Tensors) -> list[Pair]:
     By names where most are common. Then those come together whose elements are the same but for
     their order and signs, and what is left by size, in the order in which it comes.
     """
-    ours, theirs = (
-        {name: array for name, array in side.items() if not name.endswith(_COUNTER)}
-        for side in (ours, theirs)
-    )
+    ours, theirs = without_counters(ours), without_counters(theirs)
     common = [name for name in ours if name in theirs]
     named = 2 * len(common) > min(len(ours), len(theirs))
     partners = {name: name for name in common} if named else {}

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..archive import FormatError, missing_extra
+from ..bfloat16 import bfloat16_to_float32
 
 __all__ = [
     "MAGIC",
@@ -126,7 +127,9 @@ def array(parent: Any, path: str) -> NDArray[Any]:
             f"bytes={stored})"
         )
     values: NDArray[Any] = np.asarray(data[()])
-    return _widened(values) if is_bfloat16 else values
+    if is_bfloat16:  # of whatever two-byte type
+        return bfloat16_to_float32(np.ascontiguousarray(values).view(np.uint16))
+    return values
 
 
 def text(holder: Any, name: str, default: str | None = None) -> str | None:
@@ -188,9 +191,3 @@ def _follow(parent: Any, path: str) -> Any:
             )
         here = here[step]
     return here
-
-
-def _widened(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Return bfloat16, of whatever two-byte type, as float32, of which it is the upper half."""
-    upper = np.ascontiguousarray(values).view(np.uint16).astype(np.uint32)
-    return (upper << 16).view(np.float32)

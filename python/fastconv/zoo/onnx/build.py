@@ -17,7 +17,7 @@ from .layers import Bound
 from .model import MAX_BYTES, is_plain
 from .node import Constant, Node
 from .operators import CONVERTERS
-from .shapes import batch_of, infer
+from .shapes import Info, batch_of, infer
 
 __all__ = ["network_of"]
 
@@ -65,7 +65,16 @@ def network_of(model: Any, arrays: dict[str, NDArray[Any]], folder: Path | None)
         else:
             computed += _compute(node, step, constants, MAX_BYTES - computed)
         written.update(filter(None, node.outputs))
-    return _assemble(inputs, [value.name for value in graph.output], steps, constants)
+    net = _assemble(inputs, [value.name for value in graph.output], steps, constants)
+    if len(inputs) == 1:
+        net.input_shape = _picture(infos.get(inputs[0], Info()))
+    return net
+
+
+def _picture(info: Info) -> tuple[int, ...] | None:
+    """Return the shape of one picture, (C, H, W), where all of it is known."""
+    sizes = [size for size in (info.shape or ())[1:] if isinstance(size, int) and size > 0]
+    return tuple(sizes) if info.rank == 4 and len(sizes) == 3 else None
 
 
 def _check_input(value: Any) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..archive import FormatError, missing_extra
+from ..proto.messages import parse
 
 __all__ = ["MAX_BYTES", "array_of", "arrays_of", "decode", "is_plain", "package"]
 
@@ -32,15 +33,7 @@ def package() -> Any:
 def decode(content: bytes, where: str) -> Any:
     """Return the ModelProto in the content of a file; FormatError where it is damaged."""
     onnx = package()
-    from google.protobuf.message import DecodeError
-
-    try:
-        model = onnx.ModelProto.FromString(content)
-    except DecodeError as error:
-        raise FormatError(
-            f"onnx: the file must be a whole ModelProto (file={where}, bytes={len(content)}, "
-            f"error={error})"
-        ) from None
+    model = parse(f"onnx: {where}", onnx.ModelProto, content)
     if not model.HasField("graph") or not model.opset_import:
         raise FormatError(
             f"onnx: the model must have a graph and name its operator sets (file={where}, "

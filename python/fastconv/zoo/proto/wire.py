@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-__all__ = ["BYTES", "VARINT", "Field", "fields", "is_text"]
+__all__ = ["BYTES", "VARINT", "Field", "fields", "is_text", "varint"]
 
 VARINT, _DOUBLE, BYTES, _FLOAT = 0, 1, 2, 5
 _SIZES = {_DOUBLE: 8, _FLOAT: 4}
@@ -23,26 +23,25 @@ def fields(data: bytes) -> Iterator[Field]:
     Raises ValueError for what is no message (groups, which none of the formats has, included).
     """
     position = 0
-    while position < len(data):
-        key, position = _varint(data, position)
-        number, wire = key >> 3, key & 7
-        if position > len(data):
-            return
-        if number == 0 or wire not in (VARINT, BYTES, *_SIZES):
-            raise ValueError(f"wire: a field must have a number and a type (key={key})")
-        if wire == VARINT:
-            value, position = _varint(data, position)
-            if position > len(data):
+    try:
+        while position < len(data):
+            key, position = varint(data, position)
+            number, wire = key >> 3, key & 7
+            if number == 0 or wire not in (VARINT, BYTES, *_SIZES):
+                raise ValueError(f"wire: a field must have a number and a type (key={key})")
+            if wire == VARINT:
+                value, position = varint(data, position)
+                yield number, wire, value
+                continue
+            size = _SIZES.get(wire)
+            if size is None:
+                size, position = varint(data, position)
+            elif position + size > len(data):
                 return
-            yield number, wire, value
-            continue
-        size = _SIZES.get(wire)
-        if size is None:
-            size, position = _varint(data, position)
-        elif position + size > len(data):
-            return
-        yield number, wire, data[position : position + size]
-        position += size
+            yield number, wire, data[position : position + size]
+            position += size
+    except IndexError:  # the data end inside a number
+        return
 
 
 def is_text(head: bytes) -> bool:
@@ -50,12 +49,13 @@ def is_text(head: bytes) -> bool:
     return bool(head) and not any(byte < 9 or 13 < byte < 32 for byte in head)
 
 
-def _varint(data: bytes, position: int) -> tuple[int, int]:
-    """Return an integer and where it ends: behind the data if they end inside it."""
+def varint(data: bytes | memoryview, position: int) -> tuple[int, int]:
+    """Return an integer and where it ends; IndexError if the data end inside it.
+
+    Raises ValueError for one of more than 10 bytes.
+    """
     value = 0
     for shift in range(0, 70, 7):
-        if position >= len(data):
-            return 0, len(data) + 1
         byte = data[position]
         position += 1
         value |= (byte & 0x7F) << shift

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ...data.pickles import Call, PickleError, Shell, text
 from ..archive import FormatError
-from ..mapped import Mapped, bfloat16_to_float32
+from ..bfloat16 import bfloat16_to_float32
+from ..mapped import Mapped
 
 __all__ = ["AXES", "NAMES", "Storage", "Tensor", "storage_of"]
 

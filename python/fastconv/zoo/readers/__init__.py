@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from ..archive import FormatError, Reader
+from ..archive import FormatError, Reader, head_of
 
 __all__ = ["reader_of"]
 
@@ -23,15 +23,11 @@ _NAMES: tuple[str, ...] = (
     "caffe2",
     "lasagne",
 )
-_HEAD = 1 << 16
 
 
 def reader_of(path: Path) -> Reader:
     """Return the reader of a file or folder; FormatError where nobody knows it."""
-    head = b""
-    if path.is_file():
-        with open(path, "rb") as file:
-            head = file.read(_HEAD)
+    head = head_of(path)
     for name in _NAMES:
         reader: Reader = import_module(f"{__name__}.{name}")
         if reader.recognises(path, head):

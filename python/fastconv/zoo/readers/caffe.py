@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from ...nn import Module
-from ..archive import Archive, FormatError, missing_extra
-from ..proto.names import check_texts
+from ..archive import Archive, FormatError, head_of
+from ..proto.messages import messages
+from ..proto.messages import read as read_message
 from ..proto.wire import BYTES, VARINT, fields, is_text
 
-__all__ = ["FORMATS", "read", "recognises"]
-
-FORMATS = ("caffe",)
+__all__ = ["read", "recognises"]
 
 _LAYER = re.compile(rb"(?:^|[\s}])layers?\s*:?\s*\{")
 _TYPES_V0 = frozenset(
@@ -71,16 +70,12 @@ def read(path: Path, weights: Path | None) -> Archive:
     Without `weights` the other file is the only one of its kind beside. Weights without a network
     build the network that was trained, as it is when tested.
     """
-    try:
-        import google.protobuf  # noqa: F401
-    except ImportError as error:
-        raise missing_extra("a Caffe model", "protobuf") from error
+    kind = messages("caffe", "a Caffe model").NetParameter
     from ..caffe.blobs import array_of
     from ..caffe.upgrade import layers_of
-    from ..proto.caffe_pb2 import NetParameter
 
     network, trained = _two_files(path, weights)
-    holder = _parse(trained)
+    holder = read_message("caffe", kind, trained)
     blobs: dict[str, list[Any]] = {}
     for layer in (
         *holder.layer,
@@ -96,11 +91,11 @@ def read(path: Path, weights: Path | None) -> Archive:
             blobs[layer.name] = arrays
         layer.ClearField("blobs")
     # A copy without the blobs, whose memory belongs to the message as a whole.
-    net = NetParameter()
+    net = kind()
     net.CopyFrom(holder)
     del holder
     if network is not None:
-        net = _parse(network)
+        net = read_message("caffe", kind, network)
     layers = layers_of(net)
     if network is None:
         for layer in layers:
@@ -136,13 +131,13 @@ def _archive(
 def _two_files(path: Path, weights: Path | None) -> tuple[Path | None, Path]:
     """Return the file of the network, if there is one, and that of the weights."""
     if weights is not None:
-        texts = [file for file in (path, weights) if _is_text_file(file)]
+        texts = [file for file in (path, weights) if is_text(head_of(file))]
         if len(texts) == 2:
             raise FormatError(
                 f"caffe: one of two files must hold weights (files={path}, {weights})"
             )
         return (weights, path) if texts == [weights] else (path, weights)
-    if _is_text_file(path):
+    if is_text(head_of(path)):
         beside = sorted(path.parent.glob("*.caffemodel"))
         if len(beside) != 1:
             raise FormatError(
@@ -150,46 +145,11 @@ def _two_files(path: Path, weights: Path | None) -> tuple[Path | None, Path]:
                 f"weights= (file={path}, found={[file.name for file in beside]})"
             )
         return path, beside[0]
-    beside = [file for file in sorted(path.parent.glob("*.prototxt")) if _describes(file)]
+    beside = [
+        file for file in sorted(path.parent.glob("*.prototxt")) if recognises(file, head_of(file))
+    ]
     deployed = [file for file in beside if "deploy" in file.name.lower()]
     for candidates in (beside, deployed):
         if len(candidates) == 1:
             return candidates[0], path
     return None, path
-
-
-def _is_text_file(file: Path) -> bool:
-    return is_text(_head(file))
-
-
-def _describes(file: Path) -> bool:
-    return recognises(file, _head(file))
-
-
-def _head(file: Path) -> bytes:
-    if not file.is_file():
-        raise FormatError(f"caffe: networks and weights must be files (file={file})")
-    with open(file, "rb") as opened:
-        return opened.read(1 << 16)
-
-
-def _parse(file: Path) -> Any:
-    """Return the NetParameter in a file, text or not."""
-    from google.protobuf import text_format
-    from google.protobuf.message import DecodeError
-
-    from ..proto.caffe_pb2 import NetParameter
-
-    data = file.read_bytes()
-    try:
-        if is_text(data[: 1 << 16]):
-            text = data.decode("utf-8", "replace")
-            net = text_format.Parse(text, NetParameter(), allow_unknown_field=True)
-        else:
-            net = NetParameter.FromString(data)
-    except (DecodeError, text_format.ParseError, RecursionError, ValueError) as error:
-        raise FormatError(
-            f"caffe: the file must be a whole NetParameter (file={file}, reason={error})"
-        ) from error
-    check_texts("caffe", net)
-    return net

@@ -8,16 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..archive import Archive, FormatError, missing_extra
-from ..proto.names import check_texts
+from ..archive import Archive, FormatError
+from ..proto.messages import messages
+from ..proto.messages import read as read_message
 from ..proto.wire import BYTES, fields, is_text
 
-__all__ = ["FORMATS", "read", "recognises"]
-
-FORMATS = ("caffe2",)
+__all__ = ["read", "recognises"]
 
 _OP = re.compile(rb"(?:^|[\s}])op\s*:?\s*\{")
-_HEAD = 1 << 16
 
 
 def recognises(path: Path, head: bytes) -> bool:
@@ -54,16 +52,13 @@ def read(path: Path, weights: Path | None) -> Archive:
     Without `weights` the other file lies beside, with "init" for "predict" in its name or the other
     way round. value_info.json beside, if it is there, gives the shape of the pictures.
     """
-    try:
-        import google.protobuf  # noqa: F401
-    except ImportError as error:
-        raise missing_extra("a Caffe2 model", "protobuf") from error
+    kind = messages("caffe2", "a Caffe2 model").NetDef
     from ..caffe.picture import preset_of
     from ..caffe2.fills import array_of, is_fill
     from ..caffe2.net import build, inputs_of
 
     files = [path, *([weights] if weights else _beside(path))]
-    nets = [_parse(file) for file in files]
+    nets = [read_message("caffe2", kind, file) for file in files]
     networks = [net for net in nets if any(not is_fill(op) for op in net.op)]
     if len(networks) != 1:
         raise FormatError(
@@ -114,27 +109,3 @@ def _shapes(folder: Path, inputs: list[str]) -> dict[str, tuple[int, ...]]:
             f"inputs={inputs}, reason={error!r})"
         ) from error
     return {name: tuple(shape[1:]) for name, shape in shapes.items()}
-
-
-def _parse(file: Path) -> Any:
-    """Return the NetDef in a file, text or not."""
-    from google.protobuf import text_format
-    from google.protobuf.message import DecodeError
-
-    from ..proto.caffe2_pb2 import NetDef
-
-    if not file.is_file():
-        raise FormatError(f"caffe2: networks and weights must be files (file={file})")
-    data = file.read_bytes()
-    try:
-        if is_text(data[:_HEAD]):
-            text = data.decode("utf-8", "replace")
-            net = text_format.Parse(text, NetDef(), allow_unknown_field=True)
-        else:
-            net = NetDef.FromString(data)
-    except (DecodeError, text_format.ParseError, RecursionError, ValueError) as error:
-        raise FormatError(
-            f"caffe2: the file must be a whole NetDef (file={file}, reason={error})"
-        ) from error
-    check_texts("caffe2", net)
-    return net

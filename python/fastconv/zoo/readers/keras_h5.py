@@ -20,9 +20,8 @@ from ..keras.config import parse
 from ..keras.network import archive
 from .keras_v3 import weights_archive
 
-__all__ = ["FORMATS", "read", "recognises"]
+__all__ = ["read", "recognises"]
 
-FORMATS = ("keras-h5",)
 # Files of Keras 1 did not always say.
 _FIRST_VERSION = "1"
 
@@ -61,4 +60,4 @@ def _legacy(path: Path, file: Any, root: Any) -> Archive:
     config = hdf5.text(file, "model_config")
     description = None if config is None else parse(config, "model_config")
     attach = partial(by_name, groups=layers)
-    return archive(FORMATS[0], path, tensors, layers, version or "", backend, description, attach)
+    return archive("keras h5", path, tensors, layers, version or "", backend, description, attach)

@@ -21,9 +21,7 @@ from ..keras.attach import by_class
 from ..keras.config import parse
 from ..keras.network import archive
 
-__all__ = ["FORMATS", "read", "recognises", "weights_archive"]
-
-FORMATS = ("keras-v3",)
+__all__ = ["read", "recognises", "weights_archive"]
 
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 # Keras does not compress at all; a description shrinks well, weights hardly.
@@ -62,7 +60,7 @@ def read(path: Path, weights: Path | None) -> Archive:
         tensors, _ = _tensors(weights_file)
     version = metadata.get("keras_version") if isinstance(metadata, dict) else None
     attach = partial(by_class, tensors=tensors)
-    return archive(FORMATS[0], path, tensors, {}, str(version or "3"), None, description, attach)
+    return archive("keras v3", path, tensors, {}, str(version or "3"), None, description, attach)
 
 
 def weights_archive(path: Path, file: Any) -> Archive:
@@ -72,7 +70,7 @@ def weights_archive(path: Path, file: Any) -> Archive:
         raise FormatError(
             f"keras: the HDF5 file must be of Keras: layer_names, or groups of vars (file={path})"
         )
-    return archive(FORMATS[0], path, tensors, layers, "3", None)
+    return archive("keras v3", path, tensors, layers, "3", None)
 
 
 def _content(file: zipfile.ZipFile, name: str) -> bytes:

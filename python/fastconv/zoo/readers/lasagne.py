@@ -18,9 +18,7 @@ from ..archive import Archive, FormatError
 from ..mapped import Mapped
 from ..pickles import unpickle
 
-__all__ = ["FORMATS", "read", "recognises"]
-
-FORMATS = ("lasagne",)
+__all__ = ["read", "recognises"]
 
 _PROTOCOLS = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
 _OLD = (b"(dp", b"(lp", b"}q", b"]q")  # dicts and lists of protocols 0 and 1

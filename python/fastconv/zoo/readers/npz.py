@@ -8,9 +8,7 @@ from pathlib import Path
 from ...train.pretrained import read_npz
 from ..archive import Archive, FormatError
 
-__all__ = ["FORMATS", "read", "recognises"]
-
-FORMATS = ("npz", "lasagne")
+__all__ = ["read", "recognises"]
 
 
 def recognises(path: Path, head: bytes) -> bool:

@@ -8,27 +8,12 @@ from typing import Any
 from ..archive import Archive, FormatError
 from ..metadata import classes_in, preset_in
 from ..onnx import arrays_of, decode, network_of
+from ..proto.wire import BYTES, VARINT, fields
 
-__all__ = ["FORMATS", "read", "recognises"]
-
-FORMATS = ("onnx",)
+__all__ = ["read", "recognises"]
 
 # The fields of a ModelProto (onnx.proto) by number, with their wire types.
-_VARINT, _BYTES = 0, 2
-_FIELDS = {
-    1: _VARINT,
-    2: _BYTES,
-    3: _BYTES,
-    4: _BYTES,
-    5: _VARINT,
-    6: _BYTES,
-    7: _BYTES,
-    8: _BYTES,
-    14: _BYTES,
-    20: _BYTES,
-    25: _BYTES,
-    26: _BYTES,
-}
+_FIELDS = {1: VARINT, 5: VARINT, **dict.fromkeys((2, 3, 4, 6, 7, 8, 14, 20, 25, 26), BYTES)}
 _GRAPH = 7
 
 
@@ -39,31 +24,17 @@ def recognises(path: Path, head: bytes) -> bool:
     """
     if head and path.suffix.lower() == ".onnx":
         return True
-    at, seen = 0, set()
-    while at < len(head):
-        tag, at = _varint(head, at)
-        field, wire = tag >> 3, tag & 7
-        if _FIELDS.get(field) != wire:
-            return False
-        seen.add(field)
-        value, at = _varint(head, at)
-        if field == _GRAPH:
-            return 1 in seen  # ir_version: TensorFlow's SavedModel has no field 7 after it
-        if wire == _BYTES:
-            at += value
+    seen = set()
+    try:
+        for number, wire, _ in fields(head):
+            if _FIELDS.get(number) != wire:
+                return False
+            seen.add(number)
+            if number == _GRAPH:
+                return 1 in seen  # ir_version: TensorFlow's SavedModel has no field 7 after it
+    except ValueError:
+        pass
     return False
-
-
-def _varint(head: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while at < len(head) and shift < 64:
-        byte = head[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            break
-        shift += 7
-    return value, at
 
 
 def read(path: Path, weights: Path | None) -> Archive:

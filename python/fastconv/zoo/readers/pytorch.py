@@ -17,9 +17,7 @@ from ..pickles import unpickle
 from ..pytorch.tar import is_tar, read_tar
 from ..pytorch.tensors import NAMES, Storage, Tensor, storage_of
 
-__all__ = ["FORMATS", "read", "recognises"]
-
-FORMATS = ("pytorch",)
+__all__ = ["read", "recognises"]
 
 _ZIP = b"PK\x03\x04"
 # The pickled integer that begins a stream, and the stream's version.

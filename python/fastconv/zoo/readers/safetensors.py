@@ -18,12 +18,11 @@ from ...nn import Module
 from ...train.storage import FORMAT as CHECKPOINT
 from ..archive import Archive, FormatError
 from ..assembly import assemble
-from ..mapped import Mapped, bfloat16_to_float32
+from ..bfloat16 import bfloat16_to_float32
+from ..mapped import Mapped
 from ..metadata import architecture_in, classes_in, preset_in
 
-__all__ = ["FORMATS", "TYPES", "VERSION", "read", "recognises"]
-
-FORMATS = ("safetensors", "fastconv")
+__all__ = ["TYPES", "VERSION", "read", "recognises"]
 
 VERSION = "1"  # of the metadata of `zoo.save`
 

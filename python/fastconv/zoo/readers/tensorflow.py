@@ -13,13 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...nn import Module
-from ..archive import Archive, FormatError
+from ..archive import Archive, FormatError, head_of
 from ..tensorflow.detect import is_graph, is_saved_model, is_table, prefix_of
 from ..tensorflow.graph import Graph
 
-__all__ = ["FORMATS", "read", "recognises"]
-
-FORMATS = ("tensorflow graph", "tensorflow saved model", "tensorflow checkpoint")
+__all__ = ["read", "recognises"]
 
 _SAVED = "saved_model.pb"
 
@@ -44,7 +42,7 @@ def read(path: Path, weights: Path | None) -> Archive:
     if prefix is not None or is_table(path):
         return _checkpoint(path, prefix)
     data = path.read_bytes()
-    if is_saved_model(data[: 1 << 16]):
+    if is_saved_model(head_of(path)):
         return _saved_model(path, path.parent)
     return _frozen(path, data)
 

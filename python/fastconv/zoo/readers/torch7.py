@@ -12,9 +12,7 @@ from pathlib import Path
 from ..archive import Archive, FormatError
 from ..torch7 import build, find_network, preset_of, read_objects, tensors_of
 
-__all__ = ["FORMATS", "read", "recognises"]
-
-FORMATS = ("torch7",)
+__all__ = ["read", "recognises"]
 
 # The first object is one of a class (4) or a table (3), and has the index 1.
 _CLASS = rb"(V \d+|[A-Za-z_]\w*(\.\w+)+)"

@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 
 from ...data import Preset
 from ..archive import Archive, FormatError
-from ..scheme import Scheme, State, oihw
+from ..scheme import Scheme, State, in_order, oihw
+from .depths import RESNET, VGG, vgg_convolutions
 
 __all__ = ["SCHEMES"]
 
-_VGG = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
-_RESNET = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3), "resnet152": (3, 8, 36, 3)}
 _POOLED = 7  # height and width of the maps that VGG's first full layer sees
 # Batch normalisation's epsilon here, in keras-applications' ResNets, and in the file of 2015, whose
 # code leaves it at Keras's default.
@@ -45,7 +44,7 @@ def _arrays(archive: Archive, layer: str) -> list[NDArray[Any]]:
 def _kernel(archive: Archive, array: NDArray[Any], channels_last: bool) -> NDArray[Any]:
     """Return a kernel as ours are: (out, in, height, width), for a cross-correlation."""
     kernel = oihw(array) if channels_last else array
-    return np.ascontiguousarray(kernel[:, :, ::-1, ::-1] if archive.metadata["theano"] else kernel)
+    return in_order(kernel[:, :, ::-1, ::-1]) if archive.metadata["theano"] else kernel
 
 
 def _is_channels_last(archive: Archive, first: str) -> bool:
@@ -60,7 +59,7 @@ def _is(archive: Archive, ranks: dict[str, int]) -> bool:
 
     Those of rank 1 are batch normalisations, with four arrays; others may do without a bias.
     """
-    if archive.format not in ("keras-h5", "keras-v3"):
+    if archive.format not in ("keras h5", "keras v3"):
         return False
     layers = {name: arrays for name, arrays in archive.metadata["layers"].items() if arrays}
     return layers.keys() == ranks.keys() and all(
@@ -72,7 +71,7 @@ def _is(archive: Archive, ranks: dict[str, int]) -> bool:
 
 def _rows(weight: NDArray[Any], bias: list[NDArray[Any]], ours: str) -> State:
     """Return a full layer, whose weight Keras has as (in, out)."""
-    state = {f"{ours}.weight": np.ascontiguousarray(weight.T)}
+    state = {f"{ours}.weight": in_order(weight.T)}
     return state | {f"{ours}.bias": bias[0] if bias else np.zeros(weight.shape[1], np.float32)}
 
 
@@ -80,12 +79,8 @@ def _rows(weight: NDArray[Any], bias: list[NDArray[Any]], ours: str) -> State:
 
 
 def _vgg_convolutions(depths: tuple[int, ...]) -> Iterator[tuple[str, str]]:
-    place = 0
-    for block, depth in enumerate(depths, 1):
-        for number in range(1, depth + 1):
-            yield f"block{block}_conv{number}", f"features.{place}"
-            place += 2  # a ReLU follows
-        place += 1  # the pooling
+    for stage, number, ours in vgg_convolutions(depths):
+        yield f"block{stage}_conv{number}", ours
 
 
 def _matches_vgg(archive: Archive, depths: tuple[int, ...]) -> bool:
@@ -176,7 +171,8 @@ def _resnet(archive: Archive, units: tuple[_Unit, ...], head: str, eps: float) -
 
 def _schemes() -> Iterator[Scheme]:
     preset = Preset.caffe()
-    for name, depths in _VGG.items():
+    for layers, depths in VGG.items():
+        name = f"vgg{layers}"
         yield Scheme(
             f"keras-applications {name}",
             name,
@@ -185,7 +181,8 @@ def _schemes() -> Iterator[Scheme]:
             preset=preset,
             head="classifier.6",
         )
-    for name, blocks in _RESNET.items():
+    for layers, blocks in RESNET.items():
+        name = f"resnet{layers}"
         units = tuple(_units(blocks))
         # Its zeros around the first pooling, after a ReLU, are as good as -inf.
         yield Scheme(
@@ -196,7 +193,7 @@ def _schemes() -> Iterator[Scheme]:
             options={"variant": "keras"},
             preset=preset,
         )
-    units = tuple(_old_units(_RESNET["resnet50"]))
+    units = tuple(_old_units(RESNET[50]))
     yield Scheme(
         "keras-applications resnet50 of 2015",
         "resnet50",

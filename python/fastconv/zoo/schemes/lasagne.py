@@ -19,7 +19,7 @@ from ... import models
 from ...data import Preset
 from ...nn import BatchNorm2d, Conv2d, Linear, Module, init
 from ..archive import Archive, FormatError
-from ..scheme import Scheme, State
+from ..scheme import Scheme, State, in_order
 
 __all__ = ["SCHEMES"]
 
@@ -40,13 +40,11 @@ def _same(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _transposed(array: NDArray[Any]) -> NDArray[Any]:
-    transposed: NDArray[Any] = array.transpose()
-    return transposed
+    return in_order(array.T)
 
 
 def _turned(array: NDArray[Any]) -> NDArray[Any]:
-    turned: NDArray[Any] = np.flip(array, (2, 3))
-    return turned
+    return in_order(array[:, :, ::-1, ::-1])
 
 
 @cache

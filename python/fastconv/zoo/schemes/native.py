@@ -4,22 +4,30 @@ network."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any
 
-from ... import models
 from ...data import Preset
-from ...nn import init
 from ..archive import Archive
 from ..scheme import Scheme
+from ..weights import shapes_of, without_counters
 
 __all__ = ["native"]
+
+# By which the network that may fit is found before it is built to compare; projections included.
+_CONVOLUTIONS = {
+    "lenet5": 3,
+    "alexnet": 5,
+    "googlenet": 57,
+    **{f"vgg{n}{norm}": n - 3 for n in (11, 13, 16, 19) for norm in ("", "_bn")},
+    **{f"resnet{n}": n - 1 for n in (20, 32, 44, 56, 110)},
+    **{f"resnet{n}": n + 2 for n in (18, 34)},
+    **{f"resnet{n}": n + 3 for n in (50, 101, 152)},
+}
 
 
 def native(
     zoo: str,
     architecture: str,
-    convolutions: int,
     accepts: Callable[[Archive], bool],
     options: Mapping[str, Any] | None = None,
     preset: Preset | None = None,
@@ -27,23 +35,23 @@ def native(
 ) -> Scheme:
     """Return the scheme of a network whose weights have the names and shapes of `models`.
 
-    convolutions: how many the network has, so that only the one that may fit is built to compare.
     accepts: what else must be true of the archive.
 
     Files may lack `num_batches_tracked`, as old ones do, may have auxiliary heads, and any number
     of classes.
     """
     options = dict(options or {})
+    convolutions = _CONVOLUTIONS[architecture]
 
     def matches(archive: Archive) -> bool:
         shapes = {
             name: array.shape
-            for name, array in archive.tensors.items()
-            if not name.startswith(("aux1.", "aux2.")) and not name.endswith("num_batches_tracked")
+            for name, array in without_counters(archive.tensors).items()
+            if not name.startswith(("aux1.", "aux2."))
         }
         if not accepts(archive) or convolutions != sum(len(s) == 4 for s in shapes.values()):
             return False
-        return _open(shapes, head) == _open(_shapes(architecture, tuple(options.items())), head)
+        return _open(shapes, head) == _open(shapes_of(architecture, tuple(options.items())), head)
 
     return Scheme(
         name=f"{zoo} {architecture}",
@@ -54,17 +62,6 @@ def native(
         preset=preset,
         head=head,
     )
-
-
-@cache
-def _shapes(architecture: str, options: tuple[tuple[str, Any], ...]) -> dict[str, tuple[int, ...]]:
-    with init.skip_init():
-        net = models.get(architecture, **dict(options))
-    return {
-        name: array.shape
-        for name, array in net.state_dict().items()
-        if not name.endswith("num_batches_tracked")
-    }
 
 
 def _open(shapes: Mapping[str, tuple[int, ...]], head: str) -> dict[str, tuple[int, ...]]:

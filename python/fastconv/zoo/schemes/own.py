@@ -10,7 +10,7 @@ from .native import native
 
 __all__ = ["SCHEMES"]
 
-_RESNETS = {n: n + 2 if n < 50 else n + 3 for n in (18, 34, 50, 101, 152)}
+_RESNETS = (18, 34, 50, 101, 152)
 _CIFAR = (20, 32, 44, 56, 110)
 _FORMATS = ("npz", "fastconv", "pytorch", "safetensors")
 
@@ -21,18 +21,18 @@ def _accepts(archive: Archive) -> bool:
 
 
 SCHEMES = (
-    native("fastconv", "lenet5", 3, _accepts, head="fc2"),
-    native("fastconv", "alexnet", 5, _accepts, head="fc8"),
-    native("fastconv", "alexnet", 5, _accepts, {"variant": "torchvision"}, head="classifier.6"),
+    native("fastconv", "lenet5", _accepts, head="fc2"),
+    native("fastconv", "alexnet", _accepts, head="fc8"),
+    native("fastconv", "alexnet", _accepts, {"variant": "torchvision"}, head="classifier.6"),
     *(
-        native("fastconv", f"vgg{n}{norm}", n - 3, _accepts, head="classifier.6")
+        native("fastconv", f"vgg{n}{norm}", _accepts, head="classifier.6")
         for n in (11, 13, 16, 19)
         for norm in ("", "_bn")
     ),
-    native("fastconv", "googlenet", 57, _accepts),
-    native("fastconv", "googlenet", 57, _accepts, {"variant": "torchvision"}),
-    *(native("fastconv", f"resnet{n}", count, _accepts) for n, count in _RESNETS.items()),
+    native("fastconv", "googlenet", _accepts),
+    native("fastconv", "googlenet", _accepts, {"variant": "torchvision"}),
+    *(native("fastconv", f"resnet{n}", _accepts) for n in _RESNETS),
     # Caffe's ResNet-50, whose first convolution has a bias.
-    native("fastconv", "resnet50", 53, _accepts, {"variant": "caffe", "conv1_bias": True}),
-    *(native("fastconv", f"resnet{n}", n - 1, _accepts) for n in _CIFAR),
+    native("fastconv", "resnet50", _accepts, {"variant": "caffe", "conv1_bias": True}),
+    *(native("fastconv", f"resnet{n}", _accepts) for n in _CIFAR),
 )

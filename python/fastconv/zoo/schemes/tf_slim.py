@@ -13,15 +13,13 @@ import numpy as np
 from ...data import Preset
 from ..archive import Archive, FormatError
 from ..scheme import Scheme, State, oihw
+from .depths import RESNET, VGG, vgg_convolutions
 
 __all__ = ["SCHEMES"]
 
 _VGG_PRESET = Preset(mean=(123.68, 116.78, 103.94))  # shorter side 256, centre 224
 # Seven eighths of a photo, byte / 127.5 - 1.
 _INCEPTION_PRESET = Preset(mean=(127.5,) * 3, scale=(1 / 127.5,) * 3)
-
-_RESNET_DEPTHS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
-_VGG_DEPTHS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 
 # Our layers of an Inception module by TF-slim's; "5x5" has been 3x3 ever since
 # (https://github.com/tensorflow/tensorflow/issues/7130).
@@ -81,20 +79,17 @@ class _Weights:
 
 
 def _vgg(layers: int) -> Scheme:
-    scope, depths = f"vgg_{layers}", _VGG_DEPTHS[layers]
+    scope, depths = f"vgg_{layers}", VGG[layers]
 
     def matches(archive: Archive) -> bool:
         return f"{scope}/conv1/conv1_1/weights" in archive.tensors
 
     def state_dict(archive: Archive) -> State:
-        weights, place = _Weights(archive), 0
-        for stage, depth in enumerate(depths, 1):
-            for number in range(1, depth + 1):
-                weights.conv(f"features.{place}", f"{scope}/conv{stage}/conv{stage}_{number}", True)
-                place += 2  # a ReLU each
-            place += 1  # and a pooling
-        for ours, theirs in zip((0, 3, 6), ("fc6", "fc7", "fc8"), strict=True):
-            weights.linear(f"classifier.{ours}", f"{scope}/{theirs}")
+        weights = _Weights(archive)
+        for stage, number, ours in vgg_convolutions(depths):
+            weights.conv(ours, f"{scope}/conv{stage}/conv{stage}_{number}", True)
+        for place, theirs in zip((0, 3, 6), ("fc6", "fc7", "fc8"), strict=True):
+            weights.linear(f"classifier.{place}", f"{scope}/{theirs}")
         return weights.state
 
     return Scheme(
@@ -108,7 +103,7 @@ def _vgg(layers: int) -> Scheme:
 
 
 def _resnet(layers: int) -> Scheme:
-    scope, depths = f"resnet_v1_{layers}", _RESNET_DEPTHS[layers]
+    scope, depths = f"resnet_v1_{layers}", RESNET[layers]
 
     def matches(archive: Archive) -> bool:
         return f"{scope}/block1/unit_1/bottleneck_v1/conv1/weights" in archive.tensors
@@ -177,7 +172,7 @@ def _inception_v1() -> Scheme:
 
 
 SCHEMES: tuple[Scheme, ...] = (
-    *(_vgg(layers) for layers in _VGG_DEPTHS),
-    *(_resnet(layers) for layers in _RESNET_DEPTHS),
+    *(_vgg(layers) for layers in VGG),
+    *(_resnet(layers) for layers in RESNET),
     _inception_v1(),
 )

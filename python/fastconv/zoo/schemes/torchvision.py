@@ -10,12 +10,12 @@ from .native import native
 
 __all__ = ["SCHEMES"]
 
-# Convolutions by network, and the name of the classifier.
-_NETWORKS = {
-    "alexnet": (5, "classifier.6"),
-    **{f"vgg{n}{norm}": (n - 3, "classifier.6") for n in (11, 13, 16, 19) for norm in ("", "_bn")},
-    "googlenet": (57, "fc"),
-    **{f"resnet{n}": (n + 2 if n < 50 else n + 3, "fc") for n in (18, 34, 50, 101, 152)},
+# The name of the classifier by network.
+_HEADS = {
+    "alexnet": "classifier.6",
+    **{f"vgg{n}{norm}": "classifier.6" for n in (11, 13, 16, 19) for norm in ("", "_bn")},
+    "googlenet": "fc",
+    **{f"resnet{n}": "fc" for n in (18, 34, 50, 101, 152)},
 }
 _OPTIONS: dict[str, dict[str, Any]] = {
     "alexnet": {"variant": "torchvision"},
@@ -31,6 +31,6 @@ def _accepts(archive: Archive) -> bool:
 
 
 SCHEMES = tuple(
-    native("torchvision", name, count, _accepts, _OPTIONS.get(name), Preset.imagenet(), head)
-    for name, (count, head) in _NETWORKS.items()
+    native("torchvision", name, _accepts, _OPTIONS.get(name), Preset.imagenet(), head)
+    for name, head in _HEADS.items()
 )

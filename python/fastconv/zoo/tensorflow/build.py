@@ -112,7 +112,18 @@ def build(
             if len(value.shape) == 4:
                 value = builder.reordered(node, value, common)
             names.append(builder.plain(node, value).name if len(value.shape) != 4 else value.name)
-        return builder.emitter.network(list(inputs), names)
+        net = builder.emitter.network(list(inputs), names)
+        if len(inputs) == 1:
+            net.input_shape = _picture(results.get(next(iter(inputs.values())).key))
+        return net
+
+
+def _picture(value: Any) -> tuple[int, ...] | None:
+    """Return the shape of one picture of an input, (C, H, W), where all of it is known."""
+    if not isinstance(value, Value) or len(value.shape) != 4 or value.order[0] != 0:
+        return None
+    sizes = tuple(size for size in value.sizes[1:] if size)
+    return sizes if len(sizes) == 3 else None
 
 
 def _result(results: dict[tuple[str, int], Any], ref: Ref) -> Any:

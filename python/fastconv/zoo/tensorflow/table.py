@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..archive import FormatError
+from ..proto.wire import varint
 from .crc32c import crc32c, masked
 
 __all__ = ["entries", "has_footer"]
@@ -45,7 +46,9 @@ def entries(table: memoryview, what: str) -> Iterator[tuple[bytes, memoryview]]:
         for _, value in _block(table, _Handle(offset, size), what):
             offset, size, _ = _handle(value, 0)
             yield from _block(table, _Handle(offset, size), what)
-    except (IndexError, OverflowError) as error:
+    except FormatError:
+        raise
+    except (IndexError, OverflowError, ValueError) as error:
         raise FormatError(f"{what}: the table must be whole (reason={error})") from error
 
 
@@ -60,9 +63,9 @@ def _block(table: memoryview, handle: _Handle, what: str) -> Iterator[tuple[byte
         )
     key, position = b"", 0
     while position < end:
-        shared, position = _varint(content, position)
-        unshared, position = _varint(content, position)
-        size, position = _varint(content, position)
+        shared, position = varint(content, position)
+        unshared, position = varint(content, position)
+        size, position = varint(content, position)
         value = position + unshared
         if shared > len(key) or value + size > end:
             raise FormatError(
@@ -99,17 +102,6 @@ def _checked(table: memoryview, handle: _Handle, what: str) -> memoryview:
 
 def _handle(data: memoryview, position: int) -> tuple[int, int, int]:
     """Return the offset and the size of a block, and where they end in `data`."""
-    offset, position = _varint(data, position)
-    size, position = _varint(data, position)
+    offset, position = varint(data, position)
+    size, position = varint(data, position)
     return offset, size, position
-
-
-def _varint(data: memoryview, position: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-    raise IndexError(f"an integer of more than 10 bytes at {position}")

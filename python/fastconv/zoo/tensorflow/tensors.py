@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..archive import FormatError, missing_extra
+from ..archive import FormatError
+from ..bfloat16 import bfloat16_to_float32
+from ..proto.messages import messages
+from ..proto.messages import parse as parse_message
 
-__all__ = ["BFLOAT16", "STRING", "array_of", "dtype_of", "messages", "parse", "shape_of", "widened"]
+__all__ = ["BFLOAT16", "STRING", "array_of", "dtype_of", "parse", "shape_of", "widened"]
 
 STRING = 7
 BFLOAT16 = 14  # NumPy has none: read as uint16, widened to float32
@@ -45,25 +48,11 @@ _FIELDS = {
 _MOST_REPEATED = 1 << 26
 
 
-def messages() -> Any:
-    """Return the module of the messages; ImportError that names the extra without protobuf."""
-    try:
-        from ..proto import tensorflow_pb2
-    except ImportError as error:
-        raise missing_extra("TensorFlow's files", "protobuf") from error
-    return tensorflow_pb2
-
-
 def parse(kind: str, data: bytes | memoryview, what: str) -> Any:
     """Return a message of a kind; FormatError, which calls the file `what`, if it is damaged."""
-    message = getattr(messages(), kind)()
-    from google.protobuf.message import DecodeError
-
-    try:
-        message.ParseFromString(bytes(data))
-    except (DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise FormatError(f"{what}: the message must be whole (kind={kind}, {error})") from error
-    return message
+    return parse_message(
+        what, getattr(messages("tensorflow", "TensorFlow's files"), kind), bytes(data)
+    )
 
 
 def dtype_of(number: int, what: str) -> np.dtype[Any]:
@@ -86,8 +75,7 @@ def widened(array: NDArray[Any], number: int) -> NDArray[Any]:
     """Return an array of TensorFlow's type `number`, bfloat16 as float32."""
     if number % _REFERENCE != BFLOAT16:
         return array
-    wide: NDArray[np.float32] = (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
-    return wide
+    return bfloat16_to_float32(array)
 
 
 def array_of(
