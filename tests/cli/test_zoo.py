@@ -58,7 +58,7 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_inspect(file: Path) -> None:
     out = succeed("inspect", file)
     lines = out.splitlines()
-    assert lines[0].startswith(f"{file}: torch7, framework Torch7, ")
+    assert lines[0].startswith(f"{file}: torch7, framework torch7, ")
     assert "network: GraphModule, 7 layers, " in out
     assert re.search(r"^preset: RGB, 224x224 cut out of 256, ", out, re.M)
     assert re.search(r"^classes: 1000: tench, ", out, re.M)

@@ -41,7 +41,10 @@ class Archive:
 
 
 class Reader(Protocol):
-    """A module of `zoo.readers`: it knows one family of files."""
+    """A module of `zoo.readers`: it knows one family of files.
+
+    Those of formats with two files have `PAIRS = True`; the others are given no `weights`.
+    """
 
     FORMATS: tuple[str, ...]  # the values of Archive.format that it gives
 

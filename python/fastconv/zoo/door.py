@@ -56,7 +56,13 @@ def read(path: _Path, weights: _Path | None = None) -> Archive:
         # A TensorFlow checkpoint goes by the name that its files begin with.
         if file is not None and not file.exists() and not Path(f"{file}.index").exists():
             raise FileNotFoundError(f"zoo.load: the file must exist (file={file})")
-    return reader_of(path).read(path, second)
+    reader = reader_of(path)
+    if second is not None and not getattr(reader, "PAIRS", False):
+        raise FormatError(
+            f"zoo.load: weights= is for formats with two files (format={reader.FORMATS[0]}, "
+            f"weights={second})"
+        )
+    return reader.read(path, second)
 
 
 def instantiate(archive: Archive, architecture: str | None, options: dict[str, Any]) -> Module:

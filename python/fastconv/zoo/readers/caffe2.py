@@ -12,9 +12,10 @@ from ..archive import Archive, FormatError, missing_extra
 from ..proto.names import check_texts
 from ..proto.wire import BYTES, fields, is_text
 
-__all__ = ["FORMATS", "read", "recognises"]
+__all__ = ["FORMATS", "PAIRS", "read", "recognises"]
 
 FORMATS = ("caffe2",)
+PAIRS = True
 
 _OP = re.compile(rb"(?:^|[\s}])op\s*:?\s*\{")
 _HEAD = 1 << 16

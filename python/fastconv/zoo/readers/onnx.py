@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..archive import Archive, FormatError
+from ..archive import Archive
 from ..metadata import classes_in, preset_in
 from ..onnx import arrays_of, decode, network_of
 
@@ -67,10 +67,6 @@ def _varint(head: bytes, at: int) -> tuple[int, int]:
 
 
 def read(path: Path, weights: Path | None) -> Archive:
-    if weights is not None:
-        raise FormatError(
-            f"onnx: external data is found by the names in the file (weights={weights})"
-        )
     model = decode(path.read_bytes(), str(path))
     arrays = arrays_of(model, path.parent)
     properties = {entry.key: entry.value for entry in model.metadata_props}
