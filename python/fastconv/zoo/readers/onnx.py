@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..archive import Archive
-from ..metadata import classes_in, preset_in
+from ..metadata import architecture_in, classes_in, preset_in
 from ..onnx import arrays_of, decode, network_of
 
 __all__ = ["FORMATS", "read", "recognises"]
@@ -85,4 +85,5 @@ def read(path: Path, weights: Path | None) -> Archive:
         metadata=metadata,
         preset=preset_in(properties),
         classes=classes_in(properties),
+        architecture=architecture_in(properties),
     )
