@@ -13,7 +13,8 @@ pytest.importorskip("click", reason="the command line needs click")
 pytest.importorskip("fastconv._core", reason="fastconv is not built")
 
 from commands import fail, succeed
-from fastconv import zoo
+from fastconv import models, zoo
+from fastconv.data import Preset
 from t7_files import Obj, Storage, module, write
 
 RNG = np.random.default_rng(3)
@@ -58,7 +59,7 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_inspect(file: Path) -> None:
     out = succeed("inspect", file)
     lines = out.splitlines()
-    assert lines[0].startswith(f"{file}: torch7, framework Torch7, ")
+    assert lines[0].startswith(f"{file}: torch7, framework torch7, ")
     assert "network: GraphModule, 7 layers, " in out
     assert re.search(r"^preset: RGB, 224x224 cut out of 256, ", out, re.M)
     assert re.search(r"^classes: 1000: tench, ", out, re.M)
@@ -81,6 +82,46 @@ def test_predict(file: Path, photo: Path) -> None:
     assert out[0].endswith(expected[0].name[:40])
     out = succeed("predict", file, photo, photo).splitlines()
     assert len(out) == 12 and out[0] == out[6] == f"{photo}:"
+
+
+def test_predict_with_a_preset(file: Path, photo: Path, tmp_path: Path) -> None:
+    plain = tmp_path / "plain.safetensors"
+    net = models.resnet20().eval()
+    zoo.save(net, plain)
+    for name, preset in {
+        "imagenet": Preset.imagenet(32, 37),
+        "caffe": Preset.caffe(32, 37),
+        "0-1": Preset((32, 32), None, "RGB", (0, 0, 0), (1 / 255,) * 3),
+    }.items():
+        net.preset = preset
+        expected = net.predict(photo, top=3)
+        out = succeed("predict", plain, photo, "--top", 3, "--preset", name).splitlines()
+        assert out == [f"{p:7.2%}  {number:>4}  {label}" for number, label, p in expected]
+    grey = tmp_path / "grey.safetensors"
+    lenet = models.lenet5().eval()
+    zoo.save(lenet, grey)
+    lenet.preset = Preset((28, 28), None, "L", (0,), (1 / 255,))
+    best = lenet.predict(photo, top=1)[0]
+    assert f"{best.probability:7.2%}" in succeed("predict", grey, photo, "--preset", "0-1")
+    assert "of 1 channels" in fail("predict", grey, photo, "--preset", "caffe")
+    # It goes over the file's own.
+    net = zoo.load(file)
+    net.preset = Preset.caffe()
+    assert f"{net.predict(photo)[0].probability:7.2%}" in succeed(
+        "predict", file, photo, "--preset", "caffe"
+    )
+
+
+def test_convert_keeps_or_sets_the_licence(file: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="ONNX files need onnx")
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.onnx"
+    zoo.save(models.lenet5(), first, license="MIT")
+    succeed("convert", first, second)
+    assert zoo.load(second).license == "MIT"
+    for path in (second, tmp_path / "third.safetensors"):
+        succeed("convert", first, path, "--license", "CC0-1.0")
+        assert zoo.load(path).license == "CC0-1.0"
+    assert "no place" in fail("convert", first, tmp_path / "a.npz", "--license", "MIT")
 
 
 def test_convert_to_npz(file: Path, tmp_path: Path) -> None:
@@ -127,5 +168,5 @@ def test_mistakes(file: Path, tmp_path: Path, photo: Path) -> None:
     assert "torch7: " in fail("inspect", cut)
     plain = tmp_path / "plain.t7"
     plain.write_bytes(write(module("nn.Sequential", module("nn.Tanh"))))
-    assert "set net.preset" in fail("predict", plain, photo)
+    assert "give --preset (imagenet, caffe, 0-1)" in fail("predict", plain, photo)
     assert "give input_shape" in fail("convert", plain, tmp_path / "plain.onnx")

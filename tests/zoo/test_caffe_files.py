@@ -345,6 +345,21 @@ def test_files_beside(tmp_path: Path) -> None:
         zoo.load(network, weights=tmp_path / "absent.caffemodel")
 
 
+def test_two_models_in_a_folder(tmp_path: Path) -> None:
+    x, found = normal(1, 3, 8, 8), []
+    for name in ("one", "two"):
+        weights = {"c": [normal(2, 3, 3, 3), normal(2)]}
+        (tmp_path / f"{name}.prototxt").write_text(INPUT + CONVOLUTION)
+        (tmp_path / f"{name}.caffemodel").write_bytes(caffemodel("", weights))
+        found.append(zoo.load(tmp_path / f"{name}.prototxt").state_dict()["c.weight"])
+        np.testing.assert_array_equal(found[-1], weights["c"][0])
+    paths = tmp_path / "one.caffemodel", tmp_path / "two.prototxt"
+    close(zoo.load(paths[0])(x), zoo.load(tmp_path / "one.prototxt")(x).numpy())
+    np.testing.assert_array_equal(
+        zoo.load(paths[1], weights=paths[0]).state_dict()["c.weight"], found[0]
+    )
+
+
 def test_texts_must_be_texts(tmp_path: Path) -> None:
     weights = message(100, message(1, b"\xff\xfe"), text(2, "ReLU"))
     with pytest.raises(FormatError, match=r"texts must be UTF-8|whole NetParameter"):

@@ -17,6 +17,7 @@ from fastconv.data import Preset
 from fastconv.nn import init
 from fastconv.zoo.doctor import relation
 from fastconv.zoo.doctor.activations import layers_beside
+from fastconv.zoo.doctor.examination import _size
 from fastconv.zoo.doctor.hints import hints_of_weights
 from fastconv.zoo.doctor.matching import nearest
 from fastconv.zoo.doctor.pairing import pair_up
@@ -77,10 +78,19 @@ def test_a_file_by_itself(tmp_path: Path) -> None:
     assert report.tensors[0] == ("1.weight", (8, 3, 3, 3), "float32")
     assert len(report.tensors) == 6 and report.problem == "" and report.hints == []
     lines = str(report).splitlines()
-    assert lines[0] == f"{path}: torch7, framework Torch7, {report.size:,} bytes"
+    assert lines[0] == f"{path}: torch7, framework torch7, {report.size:,} bytes"
     assert lines[1] == "6 tensors, 1,632 numbers, float32"
     assert "network: GraphModule, 5 layers, 1,632 parameters" in lines
     assert "preset: unknown: set net.preset before net.predict" in lines
+
+
+def test_the_size_of_a_checkpoint_is_that_of_its_own_files(tmp_path: Path) -> None:
+    for name in ("net[1]-1", "net[1]-10"):
+        for part, size in ((".index", 5), (".data-00000-of-00001", 7)):
+            (tmp_path / f"{name}{part}").write_bytes(bytes(size))
+    assert _size(tmp_path / "net[1]-1") == 12
+    assert _size(tmp_path / "net[1]-1.index") == 5
+    assert _size(tmp_path) == 24
 
 
 def test_equal_networks(tmp_path: Path) -> None:
@@ -200,13 +210,10 @@ def test_networks_that_are_written_otherwise(tmp_path: Path) -> None:
 
 
 def test_other_presets(tmp_path: Path) -> None:
-    writer = pytest.importorskip(
-        "fastconv.zoo.writers.safetensors", reason="zoo/writers/safetensors.py is not there yet"
-    )
     net, files = models.lenet5(), [tmp_path / "first.safetensors", tmp_path / "second.safetensors"]
     for file, scale in zip(files, (1.0, 0.5), strict=True):
         net.preset = Preset((28, 28), None, "L", (0.0,), (scale,))
-        writer.save(net, file)
+        zoo.save(net, file)
     report = zoo.inspect(files[0], against=files[1])
     assert report.hints == [
         "photos enter the other otherwise: L, 28x28 squeezed, mean (0.0,), scale (0.5,)"

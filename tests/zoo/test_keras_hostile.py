@@ -137,12 +137,6 @@ def test_zip_parts(tmp_path):
     refused(path, "compressed")
 
 
-def test_second_file(tmp_path):
-    path = write_h5(tmp_path / "net.h5", WEIGHTS, dense())
-    with pytest.raises(ValueError, match="no second"):
-        zoo.load(path, weights=path)
-
-
 # Descriptions.
 
 

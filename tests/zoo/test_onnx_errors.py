@@ -172,8 +172,6 @@ def test_external_data(tmp_path: Path) -> None:
     np.testing.assert_array_equal(net.state_dict()["c.weight"], WEIGHTS["w"])
     with pytest.raises(FormatError, match="a model without a file cannot have external data"):
         net_of(onnx.load(tmp_path / "net.onnx", load_external_data=False))
-    with pytest.raises(FormatError, match="external data is found by the names in the file"):
-        zoo.load(tmp_path / "net.onnx", weights=tmp_path / "weights.bin")
 
 
 @pytest.mark.parametrize(

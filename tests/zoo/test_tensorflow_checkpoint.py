@@ -180,7 +180,7 @@ def test_first_version(tmp_path: Path, per_block: int) -> None:
     expected = tensors(5)
     (tmp_path / "net.ckpt").write_bytes(first_version(expected, per_block=per_block))
     archive = zoo.read(tmp_path / "net.ckpt")
-    assert archive.metadata["version"] == 1
+    assert archive.metadata == {"framework": "tensorflow", "checkpoint": 1}
     assert list(archive.tensors) == list(expected)
     for key, array in expected.items():
         np.testing.assert_array_equal(archive.tensors[key], array)

@@ -232,10 +232,3 @@ def test_announced_sizes_are_not_believed(tmp_path: Path, body: bytes) -> None:
     file.write_bytes(body)
     with pytest.raises(zoo.FormatError, match="announces"):
         zoo.load(file)
-
-
-def test_a_second_file_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "net.t7"
-    file.write_bytes(write(module("nn.Tanh")))
-    with pytest.raises(zoo.FormatError, match="no second file"):
-        zoo.load(file, weights=file)

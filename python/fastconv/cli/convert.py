@@ -19,19 +19,29 @@ __all__ = ["convert"]
     "--input-shape", type=Shape(),
     help="Size of the pictures, for ONNX; the default is the network's own.",
 )  # fmt: skip
+@click.option(
+    "--license", metavar="TEXT",
+    help="Licence of the weights, for safetensors and ONNX; the default is what IN says.",
+)  # fmt: skip
 def convert(
-    source: Path, target: Path, weights: Path | None, input_shape: tuple[int, ...] | None
+    source: Path,
+    target: Path,
+    weights: Path | None,
+    input_shape: tuple[int, ...] | None,
+    license: str | None,
 ) -> None:
     """Load the network in IN and write it to OUT.
 
-    .safetensors keeps what belongs to the weights, how photos enter and what outputs are called;
-    .onnx is the network itself for other programs; .npz holds the arrays alone.
+    .safetensors keeps what belongs to the weights, how photos enter, what outputs are called and
+    the licence; .onnx is the network itself for other programs; .npz holds the arrays alone.
     """
     from .. import zoo
 
     kind = target.suffix.lower()
     if input_shape is not None and kind != ".onnx":
         raise click.BadParameter("only .onnx files have one", param_hint="'--input-shape'")
+    if license is not None and kind == ".npz":
+        raise click.BadParameter(".npz files have no place for it", param_hint="'--license'")
     net = zoo.load(source, weights=weights)
     if kind != ".onnx" and net.architecture is None:
         click.echo(
@@ -42,11 +52,11 @@ def convert(
     if kind == ".safetensors":
         from ..zoo.writers.safetensors import save
 
-        save(net, target)
+        save(net, target, license=license)
     elif kind == ".onnx":
         from ..zoo.writers.onnx import export_onnx
 
-        export_onnx(net, target, input_shape)
+        export_onnx(net, target, input_shape, license=license)
     else:
         import numpy as np
 

@@ -67,6 +67,7 @@ class Module:
     input_shape: tuple[int, ...] | None = None  # of one picture, (C, H, W), where it is known
     preset: Any = None  # how photos become its input, a fastconv.data.Preset
     classes: tuple[str, ...] | None = None  # the names of its outputs
+    license: str | None = None  # of its weights, such as "BSD-3-Clause"
     architecture: tuple[str, dict[str, Any]] | None = None  # what `models.get` built it from
     _buffer_names: tuple[str, ...] = ()
     _forward_hooks: ClassVar[dict[int, Any]] = {}  # every module that has hooks sets its own

@@ -31,6 +31,8 @@ class Archive:
     build: builds the network that the file describes, weights included; None where the file holds
         weights alone, which then have to fit a scheme of `zoo.schemes`.
     metadata: what else the file says of itself, by plain names: "framework", "version", "backend".
+    architecture: what `models.get` is told to build the network that the file names, (name,
+        options); the tensors then have its names. With `build`, it is built where it is asked for.
     preset, classes: where the file itself says how photos enter and what outputs are called.
     """
 
@@ -41,10 +43,14 @@ class Archive:
     metadata: dict[str, Any] = field(default_factory=dict)
     preset: Preset | None = None
     classes: tuple[str, ...] | None = None
+    architecture: tuple[str, dict[str, Any]] | None = None
 
 
 class Reader(Protocol):
-    """A module of `zoo.readers`: it knows one family of files."""
+    """A module of `zoo.readers`: it knows one family of files.
+
+    Those of formats with two files have `PAIRS = True`; the others are given no `weights`.
+    """
 
     def recognises(self, path: Path, head: bytes) -> bool:
         """Whether the file (`head` is its beginning, b"" for a folder) is of this family.

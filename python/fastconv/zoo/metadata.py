@@ -33,12 +33,13 @@ def metadata_of(
     architecture: tuple[str, dict[str, Any]] | None = None,
     license: str | None = None,
 ) -> dict[str, str]:
-    """Return the entries for what is known of a network; `architecture` is (name, options)."""
+    """Return the entries for what is known of a network; `architecture` is (name, options), and
+    `license` by default the network's."""
     entries = {
         PRESET: None if net.preset is None else json.dumps(net.preset.to_dict()),
         CLASSES: None if net.classes is None else json.dumps(net.classes, ensure_ascii=False),
         ARCHITECTURE: None if architecture is None else json.dumps(architecture),
-        LICENSE: license,
+        LICENSE: net.license if license is None else license,
     }
     return {key: text for key, text in entries.items() if text is not None}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -133,6 +134,7 @@ def _first(
 
 
 def _size(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else path.parent.glob(f"{path.name}*")
+    parts = f"{glob.escape(path.name)}.*"  # those of a checkpoint
+    files = path.rglob("*") if path.is_dir() else path.parent.glob(parts)
     exact = [path] if path.is_file() else files
     return sum(file.stat().st_size for file in exact if file.is_file())

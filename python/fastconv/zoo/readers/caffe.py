@@ -12,7 +12,9 @@ from ..proto.messages import messages
 from ..proto.messages import read as read_message
 from ..proto.wire import BYTES, VARINT, fields, is_text
 
-__all__ = ["read", "recognises"]
+__all__ = ["PAIRS", "read", "recognises"]
+
+PAIRS = True
 
 _LAYER = re.compile(rb"(?:^|[\s}])layers?\s*:?\s*\{")
 _TYPES_V0 = frozenset(
@@ -67,8 +69,8 @@ def _is_v1_layer(data: bytes) -> bool:
 def read(path: Path, weights: Path | None) -> Archive:
     """Read a network and its weights, whichever is named first; see `zoo.load`.
 
-    Without `weights` the other file is the only one of its kind beside. Weights without a network
-    build the network that was trained, as it is when tested.
+    Without `weights` the other file is the one beside with the same stem, or the only one of its
+    kind. Weights without a network build the network that was trained, as it is when tested.
     """
     kind = messages("caffe", "a Caffe model").NetParameter
     from ..caffe.blobs import array_of
@@ -139,17 +141,19 @@ def _two_files(path: Path, weights: Path | None) -> tuple[Path | None, Path]:
         return (weights, path) if texts == [weights] else (path, weights)
     if is_text(head_of(path)):
         beside = sorted(path.parent.glob("*.caffemodel"))
+        beside = [file for file in beside if file.stem == path.stem] or beside
         if len(beside) != 1:
             raise FormatError(
-                "caffe: the weights must be the one .caffemodel beside the network, or named as "
-                f"weights= (file={path}, found={[file.name for file in beside]})"
+                "caffe: the weights must be the one .caffemodel beside the network, have its name, "
+                f"or be given as weights= (file={path}, found={[file.name for file in beside]})"
             )
         return path, beside[0]
     beside = [
         file for file in sorted(path.parent.glob("*.prototxt")) if recognises(file, head_of(file))
     ]
     deployed = [file for file in beside if "deploy" in file.name.lower()]
-    for candidates in (beside, deployed):
+    named = [file for file in beside if file.stem == path.stem]
+    for candidates in (named, beside, deployed):
         if len(candidates) == 1:
             return candidates[0], path
     return None, path

@@ -13,7 +13,9 @@ from ..proto.messages import messages
 from ..proto.messages import read as read_message
 from ..proto.wire import BYTES, fields, is_text
 
-__all__ = ["read", "recognises"]
+__all__ = ["PAIRS", "read", "recognises"]
+
+PAIRS = True
 
 _OP = re.compile(rb"(?:^|[\s}])op\s*:?\s*\{")
 

@@ -33,10 +33,6 @@ def recognises(path: Path, head: bytes) -> bool:
 
 def read(path: Path, weights: Path | None) -> Archive:
     """Return the weights, and the network where the file describes it."""
-    if weights is not None:
-        raise ValueError(
-            f"zoo.load: a Keras file has no second one (file={path}, weights={weights})"
-        )
     with hdf5.opened(path) as file:
         root = hdf5.group(file, "model_weights") if hdf5.has(file, "model_weights") else file
         if not {"layer_names", "layer_names0"} & set(root.attrs):

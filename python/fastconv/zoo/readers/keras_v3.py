@@ -41,10 +41,6 @@ def recognises(path: Path, head: bytes) -> bool:
 
 def read(path: Path, weights: Path | None) -> Archive:
     """Return the network in a .keras file."""
-    if weights is not None:
-        raise ValueError(
-            f"zoo.load: a Keras file has no second one (file={path}, weights={weights})"
-        )
     try:
         with zipfile.ZipFile(path) as file:
             description = parse(_content(file, _CONFIG), _CONFIG)

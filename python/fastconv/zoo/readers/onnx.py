@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..archive import Archive, FormatError
-from ..metadata import classes_in, preset_in
+from ..archive import Archive
+from ..metadata import architecture_in, classes_in, preset_in
 from ..onnx import arrays_of, decode, network_of
 from ..proto.wire import BYTES, VARINT, fields
 
@@ -38,10 +38,6 @@ def recognises(path: Path, head: bytes) -> bool:
 
 
 def read(path: Path, weights: Path | None) -> Archive:
-    if weights is not None:
-        raise FormatError(
-            f"onnx: external data is found by the names in the file (weights={weights})"
-        )
     model = decode(path.read_bytes(), str(path))
     arrays = arrays_of(model, path.parent)
     properties = {entry.key: entry.value for entry in model.metadata_props}
@@ -60,4 +56,5 @@ def read(path: Path, weights: Path | None) -> Archive:
         metadata=metadata,
         preset=preset_in(properties),
         classes=classes_in(properties),
+        architecture=architecture_in(properties),
     )

@@ -14,10 +14,8 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from ...nn import Module
 from ...train.storage import FORMAT as CHECKPOINT
 from ..archive import Archive, FormatError
-from ..assembly import assemble
 from ..bfloat16 import bfloat16_to_float32
 from ..mapped import Mapped
 from ..metadata import architecture_in, classes_in, preset_in
@@ -173,20 +171,9 @@ def _describe(archive: Archive, metadata: dict[str, str]) -> None:
     try:
         archive.preset = preset_in(metadata)
         archive.classes = classes_in(metadata)
-        architecture = architecture_in(metadata)
+        archive.architecture = architecture_in(metadata)
     except FormatError as error:
         _refuse(archive.path, "fastconv's metadata must be whole", reason=error)
-    if architecture is not None:
-        name, options = architecture
-        archive.metadata["architecture"] = name
-        archive.build = lambda: _build(archive, name, options)
-
-
-def _build(archive: Archive, name: str, options: dict[str, Any]) -> Module:
-    try:
-        return assemble(name, options, archive.tensors)
-    except (ValueError, TypeError, MemoryError) as error:
-        _refuse(archive.path, "the weights must fit the network of the metadata", reason=error)
 
 
 def _checkpoint(path: Path) -> Archive:

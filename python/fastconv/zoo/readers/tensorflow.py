@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...nn import Module
-from ..archive import Archive, FormatError, head_of
+from ..archive import Archive, head_of
 from ..tensorflow.detect import is_graph, is_saved_model, is_table, prefix_of
 from ..tensorflow.graph import Graph
 
@@ -34,8 +34,6 @@ def recognises(path: Path, head: bytes) -> bool:
 def read(path: Path, weights: Path | None) -> Archive:
     """See `zoo.archive.Reader`. A SavedModel's tensors are those of its checkpoint; checkpoints
     have no network: their names must fit a scheme."""
-    if weights is not None:
-        raise FormatError(f"tensorflow: weights are part of the format (weights={weights})")
     if path.is_dir():
         return _saved_model(path / _SAVED, path)
     prefix = prefix_of(path)
@@ -50,9 +48,9 @@ def read(path: Path, weights: Path | None) -> Archive:
 def _checkpoint(path: Path, prefix: Path | None) -> Archive:
     from ..tensorflow.checkpoint import read_bundle, read_first_version
 
-    version = 1 if prefix is None else 2
+    metadata = {"framework": "tensorflow", "checkpoint": 1 if prefix is None else 2}
     tensors = read_first_version(path) if prefix is None else read_bundle(prefix)
-    return Archive("tensorflow checkpoint", path, tensors, metadata={"version": version})
+    return Archive("tensorflow checkpoint", path, tensors, metadata=metadata)
 
 
 def _saved_model(file: Path, folder: Path) -> Archive:
@@ -75,7 +73,8 @@ def _saved_model(file: Path, folder: Path) -> Archive:
             variables_of(graph, tensors),
         )
 
-    metadata = {"framework": meta.meta_info_def.tensorflow_version}
+    version = meta.meta_info_def.tensorflow_version
+    metadata = {"framework": "tensorflow", **({"version": version} if version else {})}
     return Archive("tensorflow saved model", folder, tensors, make, metadata)
 
 
@@ -89,7 +88,8 @@ def _frozen(path: Path, data: bytes) -> Archive:
         outputs = list(sinks(graph).values())
         return build(graph, sources(graph, outputs), outputs, {})
 
-    return Archive("tensorflow graph", path, _constants(graph), make)
+    metadata = {"framework": "tensorflow"}
+    return Archive("tensorflow graph", path, _constants(graph), make, metadata)
 
 
 def _constants(graph: Graph) -> dict[str, NDArray[Any]]:

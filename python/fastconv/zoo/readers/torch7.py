@@ -9,7 +9,7 @@ import re
 from functools import partial
 from pathlib import Path
 
-from ..archive import Archive, FormatError
+from ..archive import Archive
 from ..torch7 import build, find_network, preset_of, read_objects, tensors_of
 
 __all__ = ["read", "recognises"]
@@ -33,8 +33,6 @@ def recognises(path: Path, head: bytes) -> bool:
 
 def read(path: Path, weights: Path | None) -> Archive:
     """See `zoo.archive.Reader`. Tensors have the names of their places, "2.1.weight"."""
-    if weights is not None:
-        raise FormatError(f"torch7: the format has no second file (weights={weights})")
     content = read_objects(path.read_bytes())
     network = find_network(content)
     return Archive(
@@ -42,6 +40,6 @@ def read(path: Path, weights: Path | None) -> Archive:
         path=path,
         tensors=tensors_of(content, network),
         build=None if network is None else partial(build, network),
-        metadata={"framework": "Torch7"},
+        metadata={"framework": "torch7"},
         preset=None if network is None else preset_of(network),
     )

@@ -16,6 +16,7 @@ from ...nn import Module
 from ...nn.arguments import flag
 from ..archive import missing_extra
 from ..metadata import metadata_of
+from .architecture import architecture_of
 from .onnx_file import write_model
 from .onnx_nodes import GraphWriter
 
@@ -40,7 +41,8 @@ def export_onnx(
     input_shape: (N, C, H, W), or (C, H, W) for one picture; by default the network's own. Heights
         and widths are fixed; with `dynamic_batch` any number of pictures will do.
     opset: the version of ONNX's operators, from 13 on.
-    license: of the weights; written beside `net.preset` and `net.classes` into the file's metadata.
+    license: of the weights, by default `net.license`; written into the file's metadata beside
+        `net.preset`, `net.classes`, and the architecture of networks that `models` built.
 
     Weights have the names of the state dict. The network runs once without values, as for
     `fastconv.compile`, and every operation that it takes is written: all of this library's layers,
@@ -78,8 +80,20 @@ def export_onnx(
         opset_imports=(opsets := [onnx.helper.make_opsetid("", opset)]),
         ir_version=onnx.helper.find_min_ir_version_for(opsets),
     )
-    onnx.helper.set_model_props(model, metadata_of(net, license=license))
+    architecture = architecture_of(net) if _has_all_weights(writer, net) else None
+    known = metadata_of(net, architecture=architecture, license=license)
+    onnx.helper.set_model_props(model, known)
     write_model(path, model, writer.tensors)
+
+
+def _has_all_weights(writer: GraphWriter, net: Module) -> bool:
+    """Whether the state dict is among the initializers: heads that serve training alone are not."""
+    written = {name: array.shape for name, array in writer.tensors.items()}
+    return all(
+        written.get(name) == array.shape
+        for name, array in net.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    )
 
 
 def _import_onnx() -> Any:

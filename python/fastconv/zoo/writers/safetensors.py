@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import models
-from ...nn import Module, init
-from ...nn.heads import heads
+from ...nn import Module
 from ...train.storage import replace_file
 from ..metadata import metadata_of
 from ..readers.safetensors import TYPES, VERSION
+from .architecture import architecture_of
 
 __all__ = ["save"]
 
@@ -27,13 +26,20 @@ def save(net: Module, path: str | os.PathLike[str], *, license: str | None = Non
 
     The file holds the state dict under its own names, which are PyTorch's, and in the metadata what
     else belongs to it: the architecture where the network was built by `models`, its preset, its
-    classes, and the `license` of the weights. Networks that were built otherwise come back by
-    `load_state_dict(zoo.read(path).tensors)`. The file is replaced whole or not at all. Raises
-    ValueError if the network was changed since `models` built it, but for its head: set
-    `net.architecture = None` to write weights that no architecture stands for.
+    classes, and the `license` of the weights, by default `net.license`. Networks that were built
+    otherwise come back by `load_state_dict(zoo.read(path).tensors)`. The file is replaced whole or
+    not at all. Raises ValueError if the network was changed since `models` built it, but for its
+    head: set `net.architecture = None` to write weights that no architecture stands for.
     """
     path = Path(path)
-    architecture = None if net.architecture is None else _architecture(net)
+    architecture = architecture_of(net)
+    if architecture is None and net.architecture is not None:
+        name, options = net.architecture
+        raise ValueError(
+            "zoo.save: the network must be as models.get builds it, but for its head; set "
+            f"net.architecture = None to write its weights alone (architecture={name}, "
+            f"options={options})"
+        )
     known = metadata_of(net, architecture=architecture, license=license)
     metadata = {"format": "pt", "fastconv.version": VERSION, **known}
     arrays = {
@@ -50,23 +56,6 @@ def save(net: Module, path: str | os.PathLike[str], *, license: str | None = Non
                 file.write(array.reshape(-1).view(np.uint8).data)
 
     replace_file(path, write)
-
-
-def _architecture(net: Module) -> tuple[str, dict[str, Any]]:
-    """Return what `models.get` must be told to build the network again."""
-    assert net.architecture is not None
-    name, options = net.architecture
-    classes = {head.out_features for head in heads(net).values()}
-    options = {**options, "num_classes": classes.pop()}  # replace_head may have changed it
-    with init.skip_init():
-        twin = models.get(name, **options)
-    if classes or repr(twin) != repr(net):
-        raise ValueError(
-            "zoo.save: the network must be as models.get builds it, but for its head; set "
-            f"net.architecture = None to write its weights alone (architecture={name}, "
-            f"options={options})"
-        )
-    return name, options
 
 
 def _header(arrays: dict[str, NDArray[Any]], metadata: dict[str, str]) -> bytes:
