@@ -28,7 +28,7 @@ def test_only_formats_of_two_files_take_weights(
     if name in PAIRS:
         assert zoo.read(tmp_path, tmp_path) is archive
     else:
-        message = f"weights= is for formats with two files .format={reader.FORMATS[0]}, weights="
+        message = f"weights= is for formats with two files .format={name}, weights="
         with pytest.raises(zoo.FormatError, match=message):
             zoo.read(tmp_path, tmp_path)
 

@@ -52,6 +52,8 @@ class Reader(Protocol):
     Those of formats with two files have `PAIRS = True`; the others are given no `weights`.
     """
 
+    __name__: str
+
     def recognises(self, path: Path, head: bytes) -> bool:
         """Whether the file (`head` is its beginning, b"" for a folder) is of this family.
 

@@ -64,9 +64,9 @@ def read(path: _Path, weights: _Path | None = None) -> Archive:
             raise FileNotFoundError(f"zoo.load: the file must exist (file={file})")
     reader = reader_of(path)
     if second is not None and not getattr(reader, "PAIRS", False):
+        name = reader.__name__.rpartition(".")[2]
         raise FormatError(
-            f"zoo.load: weights= is for formats with two files (format={reader.FORMATS[0]}, "
-            f"weights={second})"
+            f"zoo.load: weights= is for formats with two files (format={name}, weights={second})"
         )
     return reader.read(path, second)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..archive import FormatError, missing_extra
 from ..bfloat16 import bfloat16_to_float32
+from .heaps import check_heaps
 
 __all__ = [
     "MAGIC",
@@ -47,6 +49,12 @@ def opened(path: Path, content: IO[bytes] | None = None) -> Iterator[Any]:
     except ImportError as error:
         raise missing_extra("an HDF5 file", "h5py") from error
     try:
+        if content is not None:
+            check_heaps(content.read())
+            content.seek(0)
+        else:
+            with open(path, "rb") as plain, mmap(plain.fileno(), 0, access=ACCESS_READ) as mapped:
+                check_heaps(mapped)
         with h5py.File(path if content is None else content, "r") as file:
             yield file
     except FormatError:
@@ -57,6 +65,7 @@ def opened(path: Path, content: IO[bytes] | None = None) -> Iterator[Any]:
         RuntimeError,
         TypeError,
         ValueError,
+        IndexError,
         OverflowError,
         MemoryError,
     ) as error:
@@ -166,6 +175,12 @@ def _attribute(holder: Any, name: str) -> Any:
     import h5py
 
     attribute = h5py.h5a.open(holder.id, name.encode())
+    if 0 in (attribute.shape or ()):
+        return np.empty(0)  # an empty list of texts, which h5py writes as numbers
+    if not isinstance(attribute.get_type(), h5py.h5t.TypeStringID):  # HDF5 crashes on odd types
+        raise FormatError(
+            f"keras: an attribute must be a text (name={name!r}, type={attribute.get_type()})"
+        )
     declared = math.prod(attribute.shape or ()) * max(attribute.dtype.itemsize, 1)
     if declared > _ATTRIBUTE:
         raise FormatError(

@@ -35,7 +35,7 @@ def recognises(path: Path, head: bytes) -> bool:
     try:
         with zipfile.ZipFile(path) as file:
             return {_CONFIG, _METADATA} <= set(file.namelist())
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return False
 
 
@@ -48,6 +48,7 @@ def read(path: Path, weights: Path | None) -> Archive:
             content = BytesIO(_content(file, _WEIGHTS))
     except FormatError:
         raise
+    # NotImplementedError, of unknown versions and compressions, is a RuntimeError.
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError) as error:
         raise FormatError(
             f"keras: the file must be a whole .keras file (file={path}, reason={error})"
