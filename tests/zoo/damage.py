@@ -1,9 +1,9 @@
 """Loads a file again and again, cut and with bits flipped; run as a process of its own.
 
-python damage.py FILE NAME: damages FILE, loads NAME beside it. Prints one line of JSON: how often
-loading was refused, how often it went well, the longest time in seconds, and the bytes that the
-process grew by. Ends with an error for anything but a refusal in words, and after 5 seconds of one
-load.
+python damage.py FILE NAME load|read: damages FILE, loads or reads NAME beside it. Prints one line
+of JSON: how often that was refused, how often it went well, the longest time in seconds, and the
+bytes that the process grew by. Ends with an error for anything but a refusal in words, and after 5
+seconds of one load.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,9 +34,9 @@ def damaged(whole: bytes):
         yield bytes(data)
 
 
-def main(file: Path, name: Path) -> dict[str, float]:
+def main(file: Path, name: Path, load: Any) -> dict[str, float]:
     whole = file.read_bytes()
-    zoo.load(name)  # imports all that it takes
+    load(name)  # imports all that it takes
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     refused = loaded = 0
     longest = 0.0
@@ -44,7 +45,7 @@ def main(file: Path, name: Path) -> dict[str, float]:
         faulthandler.dump_traceback_later(SECONDS, exit=True)
         start = time.perf_counter()
         try:
-            zoo.load(name)
+            load(name)
             loaded += 1
         except (ValueError, TypeError, FileNotFoundError) as error:
             assert str(error), type(error)
@@ -52,11 +53,11 @@ def main(file: Path, name: Path) -> dict[str, float]:
         longest = max(longest, time.perf_counter() - start)
     faulthandler.cancel_dump_traceback_later()
     file.write_bytes(whole)
-    zoo.load(name)
+    load(name)
     grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     return {"refused": refused, "loaded": loaded, "longest": longest, "grown": grown}
 
 
 if __name__ == "__main__":
     warnings.simplefilter("error")
-    print(json.dumps(main(Path(sys.argv[1]), Path(sys.argv[2]))))
+    print(json.dumps(main(Path(sys.argv[1]), Path(sys.argv[2]), getattr(zoo, sys.argv[3]))))
