@@ -52,12 +52,16 @@ def _entries(content: bytes | mmap, heap: int) -> set[int]:
 
 
 def _check_references(content: bytes | mmap, heap: int, entries: set[int]) -> None:
-    """A reference is a length (4 bytes), the heap's address (8) and the number of the entry (4)."""
+    """A reference is a length (4 bytes), the heap's address (8) and the number of the entry (4).
+
+    They lie on multiples of 8, where no other field has an address 4 bytes further on.
+    """
     address = heap.to_bytes(8, "little")
     at = content.find(address, 4)
     while at >= 0:
         length = _number(content, at - 4, 4)
-        if length > len(content) and _number(content, at + 8, 4) in entries:
+        aligned = at % 8 == 4
+        if aligned and length > len(content) and _number(content, at + 8, 4) in entries:
             raise FormatError(
                 "keras: a text must lie in the file "
                 f"(at={at - 4}, bytes={length}, file={len(content)})"
