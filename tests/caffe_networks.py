@@ -8,7 +8,18 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["alexnet", "close", "googlenet", "inception", "layer_text", "normal", "write"]
+from fastconv import zoo
+
+__all__ = [
+    "alexnet",
+    "close",
+    "googlenet",
+    "inception",
+    "layer_text",
+    "normal",
+    "refusals",
+    "write",
+]
 
 
 def layer_text(kind: str, name: str, bottom: str, top: str | None = None, **param: Any) -> str:
@@ -147,3 +158,26 @@ def close(actual: Any, expected: Any) -> None:
     actual = actual if isinstance(actual, np.ndarray) else actual.numpy()
     assert actual.shape == expected.shape
     np.testing.assert_allclose(actual, expected, rtol=2e-4, atol=2e-5 * np.abs(expected).max())
+
+
+def refusals(path: Path, every: int) -> int:
+    """Cut a file at every so many bytes, damage it in 300 ways; return how often zoo.load refuses.
+
+    Anything but a network or a ValueError is an error.
+    """
+    whole = path.read_bytes()
+    damaged = [whole[:length] for length in range(0, len(whole), every)]
+    rng = np.random.default_rng(5)
+    for _ in range(300):
+        data = bytearray(whole)
+        for place in rng.integers(0, len(data), 2):
+            data[place] = rng.integers(256)
+        damaged.append(bytes(data))
+    refused = 0
+    for part in damaged:
+        path.write_bytes(part)
+        try:
+            zoo.load(path)
+        except ValueError:
+            refused += 1
+    return refused

@@ -83,6 +83,8 @@ def test_predicts_the_best_first():
     assert [p.name for p in best] == ["blue", "red"]
     assert best[0].number == 2
     assert best[0].probability == pytest.approx(np.e / (np.e + 2))
+    for several in ([photo, photo], np.stack([PHOTO, PHOTO]), iter([photo, photo])):
+        assert len(net.predict(several)) == 2
     assert [b[0].name for b in net.predict([photo, photo])] == ["blue", "blue"]
     assert net.training
 

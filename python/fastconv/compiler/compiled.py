@@ -69,7 +69,7 @@ class CompiledNetwork:
             threads = options.threads or _core.get_num_threads()
             self._choices = tuned(graph, self._plan, self._new_packer(), threads, options.tuning)
         self._packer = self._new_packer()
-        self._networks = {shape: self._build(graph)}
+        self._networks = {shape: self._build(graph, self._plan)}
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -196,7 +196,8 @@ class CompiledNetwork:
                     f"compile: x must have the compiled batch; {why} "
                     f"(expected={self.input_shape[0]}, batch={shape[0]})"
                 )
-            network = self._build(self._graph.with_batch(shape[0]))
+            graph = self._graph.with_batch(shape[0])
+            network = self._build(graph, self._plan_for(graph))
             if len(self._others) == _MAX_BATCHES:
                 del self._networks[self._others.pop(0)]
             self._others.append(shape)
@@ -207,8 +208,8 @@ class CompiledNetwork:
         groups = find_groups(graph, self._options.threads or _core.get_num_threads())
         return plan_memory(graph, groups, converts_input=self._converts_input)
 
-    def _build(self, graph: Graph) -> _core.Network:
-        network = build(graph, self._plan_for(graph), self._packer, self._options.threads)
+    def _build(self, graph: Graph, plan: Plan) -> _core.Network:
+        network = build(graph, plan, self._packer, self._options.threads)
         if self._table is not None:
             network.set_byte_table(self._table, self.input_shape[1])
         return network

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .pictures import FILTERS, decode, resize
 
-__all__ = ["Preset"]
+__all__ = ["Preset", "is_photo"]
 
 _ORDERS = ("RGB", "BGR", "L")
 # The mean and the deviation of ImageNet's pictures, as torchvision's networks were trained with.
@@ -115,14 +115,18 @@ class Preset:
         return np.ascontiguousarray(out.transpose(2, 0, 1))
 
     def batch(self, photos: Any) -> NDArray[np.float32]:
-        """Return one photo, or a sequence of them, as (N, C, H, W)."""
-        if isinstance(photos, (str, os.PathLike)) or getattr(photos, "ndim", 0) == 3:
-            photos = [photos]
+        """Return one photo, or an iterable of them, as (N, C, H, W)."""
+        photos = [photos] if is_photo(photos) else photos
         return np.stack([self.prepare(photo) for photo in photos])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields, as JSON has them; `Preset(**fields)` is the way back."""
         return asdict(self)
+
+
+def is_photo(photos: Any) -> bool:
+    """Whether this is one photo, and no iterable of them."""
+    return isinstance(photos, (str, os.PathLike)) or getattr(photos, "ndim", 0) == 3
 
 
 def _read(photo: Any) -> NDArray[np.uint8]:

@@ -76,10 +76,6 @@ class GraphModule(Module):
         results = tuple(at[value] for value in self.outputs)
         return results[0] if len(results) == 1 else results
 
-    def nodes(self) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
-        """Return (attribute, values read, values written) of every layer, in order."""
-        return [(node.layer, node.reads, node.writes) for node in self._nodes]
-
     def extra_repr(self) -> str:
         return f"{', '.join(self.inputs)} -> {', '.join(self.outputs)}"
 

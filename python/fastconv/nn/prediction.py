@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..autograd import no_grad
 from ..autograd.geometry import integer
+from ..data.preset import is_photo
 
 if TYPE_CHECKING:
     from .module import Module
@@ -51,9 +52,7 @@ def predict(net: Module, photos: Any, top: int) -> list[Prediction] | list[list[
     if not _ends_in_softmax(net, scores):
         scores = np.stack([_softmax(row) for row in scores])
     found = [_best(row, names, top) for row in scores]
-    return (
-        found if isinstance(photos, (list, tuple)) or getattr(photos, "ndim", 3) == 4 else found[0]
-    )
+    return found[0] if is_photo(photos) else found
 
 
 def _best(row: NDArray[Any], names: tuple[str, ...] | None, top: int) -> list[Prediction]:
