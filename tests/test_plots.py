@@ -74,6 +74,7 @@ def test_filters_of_a_weight(tmp_path: Path, shape: tuple[int, ...], count: int)
 def test_filters_of_a_network_and_a_parameter(net: nn.Module) -> None:
     assert len(plots.filters(net).axes) == 6
     assert len(plots.filters(net.conv1.weight).axes) == 6
+    assert "16x6x5x5" in texts(plots.filters(net, "conv2"))
     assert len(plots.filters(np.zeros((2, 1, 3, 3), np.float32)).axes) == 2
 
 
@@ -82,6 +83,8 @@ def test_filters_errors() -> None:
         plots.filters(np.zeros((3, 3), np.float32))
     with pytest.raises(ValueError, match=r"plots: .* \(net=Linear\)"):
         plots.filters(nn.Linear(2, 2))
+    with pytest.raises(ValueError, match=r"filters: layer must be a convolution \(layer=0, type=L"):
+        plots.filters(nn.Sequential(nn.Linear(2, 2)), "0")
 
 
 @pytest.mark.parametrize(("layer", "count"), [(None, 6), ("act2", 16), ("pool1", 6)])

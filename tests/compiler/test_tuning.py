@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 import fastconv
 from compiler.networks import assert_agree, layered, pictures, randomise
 from fastconv import nn
+from fastconv.compiler.tuning import default_path
 
 SHAPE = (1, 8, 14, 14)
 ALGORITHMS = ("direct", "winograd2", "winograd4")
@@ -170,3 +172,13 @@ def test_true_means_the_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_bad_argument() -> None:
     with pytest.raises(TypeError, match="tune must be True, False or the path of a file"):
         fastconv.compile(network(), SHAPE, tune=3)  # type: ignore[arg-type]
+
+
+def test_the_file_of_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    assert default_path() == Path(tempfile.gettempdir()) / "fastconv" / "tuning.json"

@@ -168,8 +168,13 @@ def test_loader_skips_what_is_broken_and_says_so() -> None:
         assert got == [[0, 2], [3, 4], [6]]
         assert len(caught) == 2
         assert all(one.filename == __file__ for one in caught)
-    with pytest.raises(PictureError, match=r"at least one .*step=1, .*picture1.jpg"):
-        list(Loader(Pictures(2, (1,)), 1, on_error="skip"))
+
+
+def test_loader_yields_an_empty_batch_where_no_picture_can_be_read() -> None:
+    with pytest.warns(UserWarning, match="picture1.jpg"):
+        batches = list(Loader(Pictures(3, (1,)), 1, on_error="skip"))
+    assert [y.tolist() for _, y in batches] == [[0], [], [2]]
+    assert batches[1][0].shape == (0, 3, 0, 0)
 
 
 def test_loader_skips_within_a_read_batch() -> None:

@@ -141,6 +141,8 @@ def test_bad_arguments(tmp_path: Path) -> None:
         EarlyStopping(0)
     with pytest.raises(ValueError, match=r"EarlyStopping: .* \(min_delta=-1\)"):
         EarlyStopping(1, min_delta=-1)
+    with pytest.raises(ValueError, match=r"CheckpointBest: .* in an existing folder .*/a"):
+        CheckpointBest(tmp_path / "none" / "a.safetensors")
     for callback in (EarlyStopping(1), CheckpointBest(tmp_path / "best.safetensors")):
         name = type(callback).__name__
         with pytest.raises(ValueError, match=rf"{name}: .* \(metric='accuracy', val=None\)"):

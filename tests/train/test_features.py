@@ -190,7 +190,7 @@ def test_checkpoints_hold_the_whole_network(tmp_path: Path) -> None:
 
 def test_mistakes() -> None:
     net = models.resnet20().freeze(until="fc")
-    with pytest.raises(ValueError, match=r"cached: .* \(images=6, labels=5\)"):
+    with pytest.raises(ValueError, match=r"one label for each .* \(images=6, labels=\(5,\)\)"):
         cached(net, (images(), np.zeros(5, int)))
     with pytest.raises(ValueError, match=r"random numbers \(transform=random_shift\)"):
         fit(net, (ALL, np.arange(5)), augment=random_shift, cache_features=True)

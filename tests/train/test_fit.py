@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib
 import math
 import re
+import signal
+import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +16,9 @@ import pytest
 
 from fastconv import nn, optim
 from fastconv.autograd import Tensor, is_grad_enabled, ops, use_backend
-from fastconv.data import ArrayDataset, Digits, Loader, mnist, random_shift
+from fastconv.data import ArrayDataset, Digits, Loader, PictureError, mnist, random_shift
 from fastconv.train import constant, cosine, evaluate, fit, inference, one_cycle, predict
-from trainings import few, same_history, same_weights, small_net
+from trainings import At, Recorder, few, same_history, same_weights, small_net
 
 
 @pytest.fixture(params=["reference", "native"])
@@ -257,11 +260,11 @@ def test_a_terminal_without_tqdm(
 
 def test_bad_arguments() -> None:
     net = small_net()
-    with pytest.raises(ValueError, match=r"fit: .* \(images=0, labels=0\)"):
+    with pytest.raises(ValueError, match=r"fit: there must be pictures \(pictures=0\)"):
         fit(net, few(0))
-    with pytest.raises(ValueError, match=r"fit: .* \(images=0, labels=0\)"):
+    with pytest.raises(ValueError, match=r"fit: there must be pictures \(pictures=0\)"):
         fit(net, few(), few(0))
-    with pytest.raises(ValueError, match=r"fit: .* \(epochs=0, batch_size=64\)"):
+    with pytest.raises(ValueError, match=r"fit: epochs must be at least 1 \(epochs=0\)"):
         fit(net, few(), epochs=0)
     with pytest.raises(ValueError, match=r"fit: .*batch_size=0\)"):
         fit(net, few(), batch_size=0)
@@ -282,8 +285,85 @@ def test_bad_arguments() -> None:
         fit(net, few(), seed=-1)
     with pytest.raises(ValueError, match=r"fit: ema must be the average of the network"):
         fit(net, few(), ema=optim.EMA(small_net()))
-    with pytest.raises(ValueError, match=r"fit: .* \(images=32, labels=31\)"):
+    with pytest.raises(ValueError, match=r"one label for each picture \(images=32, labels=\(31,\)"):
         fit(net, (few().images, few().labels[1:]), progress=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        ({"epochs": 1.5}, r"fit: epochs must be an integer \(epochs=1.5\)"),
+        ({"batch_size": "a"}, r"fit: batch_size must be an integer \(batch_size='a'\)"),
+        ({"seed": 0.5}, r"fit: seed must be an integer"),
+        ({"optimizer": "adam"}, r"fit: optimizer must be one, .*\(optimizer='adam'\)"),
+        ({"callbacks": Recorder()}, r"fit: callbacks must be a list"),
+        ({"callbacks": [Recorder]}, r"fit: callbacks must be a list"),
+        ({"train": None}, r"fit: dataset must be .*type=NoneType"),
+        ({"train": np.zeros((4, 1, 28, 28), np.float32)}, r"fit: dataset must be .*type=ndarray"),
+        ({"net": nn.Linear}, r"fit: net must be a network, an nn.Module \(net=Linear\)"),
+    ],
+)
+def test_arguments_of_another_kind(options: dict[str, Any], rule: str) -> None:
+    net, train = options.pop("net", small_net()), options.pop("train", few(4))
+    with pytest.raises(TypeError, match=rule):
+        fit(net, train, **options)
+
+
+def test_the_optimizer_must_be_the_networks() -> None:
+    net = small_net()
+    optimizer = optim.SGD(net.parameters(), lr=0.1)
+    net.replace_head(3)
+    before = {name: array.copy() for name, array in net.state_dict().items()}
+    with pytest.raises(ValueError, match=r"after replace_head \(parameters=4, of others=2\)"):
+        fit(net, few(4), optimizer=optimizer)
+    for name, array in net.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_batches_without_a_readable_picture_are_passed_over(tmp_path: Path, cache: bool) -> None:
+    """The training is that on the others, and goes on bit for bit from within such an epoch."""
+    pytest.importorskip("safetensors")
+
+    def run(path: Path, **options: Any) -> nn.Module:
+        net = small_net()
+        if cache:
+            net.freeze(until="4")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            history = fit(
+                net, Loader(Torn(), 1, on_error="skip"), Loader(Torn(), 1, on_error="skip"),
+                epochs=2, checkpoint=path, progress=False, cache_features=cache, **options,
+            )  # fmt: skip
+        if not history.interrupted:
+            assert history.steps == 4
+            assert len(history.accuracy) == 2
+            np.testing.assert_allclose(history.train_loss[1], np.mean(history.loss[2:]), rtol=1e-6)
+        return net
+
+    whole = run(tmp_path / "whole.safetensors")
+    if not cache:
+        run(tmp_path / "part.safetensors", callbacks=[At(3, _press)])
+        same_weights(run(tmp_path / "part.safetensors", resume=True), whole)
+
+
+def _press(_: object) -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+class Torn:
+    """Three pictures, of which the second cannot be read."""
+
+    labels = np.array([3, 4, 5])
+    classes = None
+
+    def __len__(self) -> int:
+        return 3
+
+    def read(self, index: int) -> np.ndarray:
+        if index == 1:
+            raise PictureError(f"picture{index}")
+        return np.random.default_rng(index).integers(0, 256, (28, 28, 1), np.uint8)
 
 
 def test_divergence_is_reported() -> None:
@@ -306,14 +386,18 @@ def test_predict_and_evaluate(backend: str) -> None:
     labels = answers.copy()
     labels[:3] += 1
     assert evaluate(net, (images, labels)) == 0.7
+    with pytest.raises(ValueError, match=r"one label for each picture .*labels=\(10, 1\)"):
+        evaluate(net, (images, labels[:, None]))
+    with pytest.raises(TypeError, match="labels must be integers"):
+        evaluate(net, (images, labels.astype(np.float32)))
     assert predict(net, images[:0]).shape == (0,)
 
 
 def test_evaluate_bad_arguments() -> None:
     net = small_net()
-    with pytest.raises(ValueError, match=r"evaluate: .* \(images=0, labels=0\)"):
+    with pytest.raises(ValueError, match=r"evaluate: there must be pictures \(pictures=0\)"):
         evaluate(net, few(0))
-    with pytest.raises(ValueError, match=r"evaluate: .* \(images=4, labels=3\)"):
+    with pytest.raises(ValueError, match=r"one label for each picture \(images=4, labels=\(3,\)"):
         evaluate(net, (few(4).images, few(3).labels))
     with pytest.raises(ValueError, match=r"predict: .* \(batch_size=0\)"):
         predict(net, few(4).images, 0)

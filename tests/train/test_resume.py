@@ -130,6 +130,7 @@ def resume(path: Path, net: nn.Module | None = None, **options: Any) -> Any:
         ({"schedule": cosine}, r"schedule=cosine but saved=one_cycle"),
         ({"schedule": partial(cosine, end=0.1)}, r"schedule=cosine\(end=0.1\) but saved=one_cycle"),
         ({"loss": ops.mean}, r"loss=mean but saved=cross_entropy"),
+        ({"loss": nn.CrossEntropyLoss(label_smoothing=0.1)}, r"loss=CrossEntropyLoss\(.*ing=0.1\)"),
         ({"augment": random_shift}, r"transform=random_shift but saved=None"),
         ({"epochs": 1}, r"epochs must not be below those begun before .*epochs=1, begun=2"),
         ({"net": small_net(5, channels=9)}, r"load_checkpoint: the network must have the shapes"),

@@ -164,7 +164,8 @@ def _pool(
                 f"(padding={padding!r}, kernel_size={kernel})"
             )
         starts = range(-p[0], m * s - p[0], s)
-        if not all(any(0 <= start + d * i < n for i in range(k)) for start in starts):
+        outer = (*starts[: -(-p[0] // s)], starts[-1])  # the others begin with an element of x
+        if not all(any(0 <= start + d * i < n for i in range(k)) for start in outer):
             raise ValueError(
                 f"{op}: every window must hold an element of x "
                 f"(kernel_size={kernel}, stride={steps}, x={size})"

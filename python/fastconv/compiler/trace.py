@@ -109,7 +109,9 @@ def _failed(trace: TracebackType | None, paths: dict[Module, str]) -> str:
 
 
 def _describe(module: Module | None, paths: dict[Module, str]) -> str:
-    path = paths.get(module, "") if module is not None else ""
+    if module is None:
+        return "the network"
+    path = paths.get(module, "")
     kind = type(module).__name__
     return f"{path} ({kind})" if path else kind
 

@@ -29,9 +29,14 @@ Choices = dict[str, str]  # algorithms by choice_key
 
 
 def default_path() -> Path:
-    """Return the file for `tune=True`: fastconv/tuning.json in the user's cache folder."""
+    """Return the file for `tune=True`: fastconv/tuning.json in the user's cache folder, or, for a
+    user without a home, in the folder of temporary files."""
     folder = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    return Path(folder or Path.home() / ".cache") / "fastconv" / "tuning.json"
+    try:
+        cache = Path(folder) if folder else Path.home() / ".cache"
+    except RuntimeError:  # a container's user, say
+        cache = Path(tempfile.gettempdir())
+    return cache / "fastconv" / "tuning.json"
 
 
 def tuned(graph: Graph, plan: Plan, packer: Packer, threads: int, path: Path) -> Choices:

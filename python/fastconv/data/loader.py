@@ -38,7 +38,8 @@ class Loader:
             same bits at any number of workers, and wherever an epoch is entered.
         workers: threads that prepare batches, at most `workers + 1` of them ahead (2); 0: none.
         on_error: "raise" (default) what a picture that cannot be decoded raises, `PictureError`, or
-            "skip" it with a warning that names it: the batch then has one picture fewer.
+            "skip" it with a warning that names it: the batch then has one picture fewer. A batch of
+            which no picture can be read comes as x (0, 3, 0, 0) and y (0,).
 
     x lies in memory with channels last where pictures are uint8, as the C++ core likes best.
     Threads end when an epoch does, is left or fails.
@@ -140,10 +141,7 @@ class Loader:
     def _prepare(self, indices: NDArray[np.int64], number: int, step: int, stop: Event) -> _Batch:
         pictures, kept, unreadable = self._read(indices, stop)
         if not len(kept):
-            raise PictureError(
-                "Loader: at least one picture of a batch must be readable "
-                f"(epoch={number}, step={step}, pictures={len(indices)}, last: {unreadable[-1]})"
-            )
+            return _Batch(np.empty((0, 3, 0, 0), np.float32), kept, unreadable)
         if self.transform is not None:
             pictures = self.transform(pictures, self._rng(number, step))
         labels = np.asarray(self.dataset.labels)[kept].astype(np.int64, copy=False)

@@ -54,6 +54,10 @@ def decode(operation: str, content: bytes, name: str) -> NDArray[np.uint8]:
             return _rgb(upright)
     except (MemoryError, PictureError):
         raise
+    except image_module.UnidentifiedImageError as error:  # its text names our buffer
+        raise PictureError(
+            f"{operation}: the picture must be readable (file={name}, found=no known format)"
+        ) from error
     except Exception as error:  # damaged files make Pillow raise nearly everything
         raise PictureError(
             f"{operation}: the picture must be readable (file={name}, found={error})"

@@ -43,6 +43,12 @@ class CrossEntropyLoss(Module):
             logits, target, self.reduction, self.ignore_index, self.label_smoothing
         )
 
+    def extra_repr(self) -> str:
+        return (
+            f"reduction={self.reduction!r}, ignore_index={self.ignore_index}, "
+            f"label_smoothing={self.label_smoothing}"
+        )
+
 
 class MSELoss(Module):
     """The squared difference of two tensors of one shape; `reduction` as in CrossEntropyLoss."""
@@ -52,3 +58,6 @@ class MSELoss(Module):
 
     def forward(self, x: Tensor, target: Any) -> Tensor:
         return ops.mse_loss(x, target, self.reduction)
+
+    def extra_repr(self) -> str:
+        return f"reduction={self.reduction!r}"

@@ -100,6 +100,10 @@ def grad_cam(
     if given.
     """
     found = class_activation(net, picture, label, layer)
+    if classes is not None and found.label >= len(classes):
+        raise ValueError(
+            f"grad_cam: classes must name every output (label={found.label}, names={len(classes)})"
+        )
     figure = new_figure(6.2, 3.55)
     name = str(found.label) if classes is None else classes[found.label]
     heading(figure, f"Grad-CAM: {name}", found.layer)

@@ -25,18 +25,20 @@ _PANEL = 0.8  # inches
 
 def filters(
     net: Module | Tensor | NDArray[Any],
+    layer: str | Module | None = None,
     limit: int = 64,
     path: str | os.PathLike[str] | None = None,
 ) -> Figure:
-    """Draw filters (O, I, KH, KW): those of a network's first convolution, or the weight given.
+    """Draw filters (O, I, KH, KW): those of a network's convolution, or the weight given.
 
+    `layer` is a convolution of `net` or its dotted name; None (default) is the first one.
     Filters over three channels are drawn in colour, each stretched to the full range; any other
     (output, input) slice is a panel of its own, blue below zero and red above. `limit` (64) is the
     most panels drawn. Saved to `path` if given.
 
-    Raises ValueError if the network has no convolution or the weight not 4 dimensions.
+    Raises ValueError if the network has no such convolution or the weight not 4 dimensions.
     """
-    weight = _weight_of(net)
+    weight = _weight_of(net, layer)
     count = min(limit, _panel_count(weight))
     columns = _columns(count)
     figure = new_figure(max(3.2, _PANEL * columns), 0.6 + _PANEL * math.ceil(count / columns))
@@ -104,8 +106,17 @@ def _draw_maps(canvas: Any, name: str, maps: NDArray[Any], count: int, columns: 
         show(axes, one, colours, low, high)
 
 
-def _weight_of(net: Module | Tensor | NDArray[Any]) -> NDArray[Any]:
-    if isinstance(net, Module):
+def _weight_of(
+    net: Module | Tensor | NDArray[Any], layer: str | Module | None = None
+) -> NDArray[Any]:
+    if isinstance(net, Module) and layer is not None:
+        name, module = find_layer("filters", net, layer)
+        if not isinstance(module, Conv2d):
+            raise ValueError(
+                f"filters: layer must be a convolution (layer={name}, type={type(module).__name__})"
+            )
+        weight = module.weight.data
+    elif isinstance(net, Module):
         weight = _first_convolution(net)[1].weight.data
     else:
         weight = net.data if isinstance(net, Tensor) else np.asarray(net)

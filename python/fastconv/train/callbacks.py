@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .history import METRICS
 from .state import State
+from .storage import check_target
 
 __all__ = ["Callback", "CheckpointBest", "EarlyStopping"]
 
@@ -92,13 +93,14 @@ class CheckpointBest(_Watcher):
     """Write a checkpoint to `path` after each epoch that is better than all before it.
 
     `metric` is "accuracy" (default), "train_accuracy" or "train_loss". Needs the extra `train`.
-    Raises ValueError for an unknown metric and, when the training starts, for "accuracy" without a
-    validation set.
+    Raises ValueError for an unknown metric, for a path that is no file in an existing folder and,
+    when the training starts, for "accuracy" without a validation set.
     """
 
     def __init__(self, path: str | os.PathLike[str], metric: str = "accuracy") -> None:
         super().__init__(metric)
         self.path = Path(path)
+        check_target("CheckpointBest", self.path)
 
     def on_epoch(self, state: State) -> None:
         *before, last = self._scores(state)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..autograd import no_grad, tensor
-from ..data import Dataset, Loader
+from ..data import ArrayDataset, Dataset, Loader
+from ..data.dataset import as_dataset
 from ..nn import Module
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Data",
     "accuracy",
     "check_data",
+    "check_net",
     "evaluate",
     "inference",
     "predict",
@@ -80,10 +82,10 @@ def evaluate(net: Module, data: Data | Dataset | Batches, batch_size: int = 256)
     time, or a `data.Loader`, which has batches of its own. Raises ValueError if there are no
     pictures, or not one label for each.
     """
-    check_data("evaluate", data)
-    if isinstance(data, tuple) and data[0].dtype != np.uint8:  # nothing has to be prepared
-        images, labels = data
-        return float((predict(net, images, batch_size) == labels).mean())
+    check_net("evaluate", net)
+    data = check_data("evaluate", data)
+    if isinstance(data, ArrayDataset) and data.images.dtype != np.uint8:  # nothing to prepare
+        return float((predict(net, data.images, batch_size) == data.labels).mean())
     share = accuracy(net, cut(data, batch_size))
     assert share is not None  # nothing stopped it
     return share
@@ -96,8 +98,9 @@ def accuracy(
     right = count = 0
     with inference(net), running(data.epoch()) as batches:
         for images, labels in batches:
-            right += int((predict(net, images, len(labels)) == labels).sum())
-            count += len(labels)
+            if len(labels):  # a loader skips pictures that cannot be read
+                right += int((predict(net, images, len(labels)) == labels).sum())
+                count += len(labels)
             if stopped():
                 return None
     if not count:
@@ -105,18 +108,24 @@ def accuracy(
     return right / count
 
 
-def check_data(op: str, data: Data | Dataset | Batches) -> None:
-    """Raise ValueError, in the name of `op`, unless there are pictures and a label for each."""
+def check_net(op: str, net: Any) -> None:
+    """Raise TypeError, in the name of `op`, for what is no network."""
+    if not isinstance(net, Module):
+        name = net.__name__ if isinstance(net, type) else type(net).__name__
+        raise TypeError(f"{op}: net must be a network, an nn.Module (net={name})")
+
+
+def check_data(op: str, data: Data | Dataset | Batches) -> Dataset | Batches:
+    """Return pairs as datasets; ValueError or TypeError, in the name of `op`, unless there are
+    pictures and a label for each."""
     if isinstance(data, Batches):
         if not len(data):
             raise ValueError(f"{op}: the loader must have batches (batches=0)")
-        return
-    images, labels = data if isinstance(data, (tuple, list)) else (data, data.labels)
-    if len(images) != len(labels) or not len(images):
-        raise ValueError(
-            f"{op}: there must be pictures, and one label for each "
-            f"(images={len(images)}, labels={len(labels)})"
-        )
+        return data
+    dataset = as_dataset(op, data)
+    if not len(dataset):
+        raise ValueError(f"{op}: there must be pictures (pictures=0)")
+    return dataset
 
 
 def cut(data: Data | Dataset | Batches, batch_size: int) -> Batches:

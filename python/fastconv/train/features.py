@@ -56,10 +56,12 @@ def cached(
     draws random numbers: what it drew once would stay.
     """
     frozen, head = split(net)
-    check_data("cached", data)
+    data = check_data("cached", data)
     features, seen = [], []
     with inference(frozen), running(_in_order(cut(data, batch_size)).epoch(0, 0)) as batches:
         for images, labels in batches:
+            if not len(labels):  # a loader skips pictures that cannot be read
+                continue
             features.append(frozen(tensor(images)).data)
             seen.append(np.asarray(labels))
     return head, (np.concatenate(features), np.concatenate(seen))

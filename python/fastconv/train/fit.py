@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..autograd import ops
+from ..autograd.geometry import integer
 from ..data import Dataset, Loader
 from ..nn import Module
 from ..optim import EMA, SGD, Optimizer
 from ..random import generator
 from .callbacks import Callback
 from .checkpoint import Checkpoint, load_checkpoint
-from .evaluate import Batches, Data, check_data, cut
+from .evaluate import Batches, Data, check_data, check_net, cut
 from .features import on_features
 from .history import History
 from .interrupt import Interrupt
@@ -102,13 +103,20 @@ def fit(
     one raises KeyboardInterrupt at once. (In other threads than the main one, and in programs that
     handle SIGINT themselves, nothing of this happens.)
 
-    Raises ValueError if `train` or `val` is empty or lacks labels, if a number is out of range, or
-    if a checkpoint does not fit, before anything changes; FloatingPointError when the loss is no
+    Raises ValueError if `train` or `val` is empty or lacks labels, if a number is out of range, if
+    the optimizer is another network's, or if a checkpoint does not fit, and TypeError for what is
+    of another kind, before anything changes; FloatingPointError when the loss is no
     longer finite.
     """
-    for data in (train,) if val is None else (train, val):
-        check_data("fit", data)
-    _check_numbers(epochs, batch_size, clip_grad_norm, seed)
+    check_net("fit", net)
+    train = check_data("fit", train)
+    val = None if val is None else check_data("fit", val)
+    epochs = integer("fit", "epochs", epochs, 1)
+    batch_size = None if batch_size is None else integer("fit", "batch_size", batch_size, 1)
+    seed = None if seed is None else integer("fit", "seed", seed, 0)
+    if clip_grad_norm is not None and not 0 < clip_grad_norm < math.inf:
+        raise ValueError(f"fit: clip_grad_norm must be positive (clip_grad_norm={clip_grad_norm})")
+    callbacks = _callbacks(callbacks)
     optimizer = _optimizer(net, optimizer, lr=lr, momentum=momentum, weight_decay=weight_decay)
     if ema is not None and ema.net is not net:
         raise ValueError(
@@ -160,18 +168,10 @@ def fit(
     return state.history
 
 
-def _check_numbers(
-    epochs: int, batch_size: int | None, clip_grad_norm: float | None, seed: int | None
-) -> None:
-    size = _BATCH_SIZE if batch_size is None else batch_size
-    if epochs < 1 or size < 1:
-        raise ValueError(
-            f"fit: epochs and batch_size must be at least 1 (epochs={epochs}, batch_size={size})"
-        )
-    if clip_grad_norm is not None and not 0 < clip_grad_norm < math.inf:
-        raise ValueError(f"fit: clip_grad_norm must be positive (clip_grad_norm={clip_grad_norm})")
-    if seed is not None and seed < 0:
-        raise ValueError(f"fit: seed must not be negative (seed={seed})")
+def _callbacks(callbacks: Sequence[Callback]) -> Sequence[Callback]:
+    if not isinstance(callbacks, Sequence) or not all(isinstance(c, Callback) for c in callbacks):
+        raise TypeError(f"fit: callbacks must be a list of Callbacks (callbacks={callbacks!r})")
+    return callbacks
 
 
 def _optimizer(net: Module, optimizer: Optimizer | None, **wanted: float | None) -> Optimizer:
@@ -183,6 +183,16 @@ def _optimizer(net: Module, optimizer: Optimizer | None, **wanted: float | None)
     if given:
         text = ", ".join(f"{name}={value}" for name, value in given.items())
         raise ValueError(f"fit: an optimizer has options of its own ({text})")
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"fit: optimizer must be one, such as optim.SGD(...) ({optimizer=})")
+    own = {id(parameter) for parameter in net.parameters()}
+    updated = [id(p) for group in optimizer.param_groups for p in group["params"]]
+    others = sum(parameter not in own for parameter in updated)
+    if others:
+        raise ValueError(
+            "fit: the optimizer must update parameters of net; make it after replace_head "
+            f"(parameters={len(updated)}, of others={others})"
+        )
     return optimizer
 
 

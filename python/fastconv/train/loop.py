@@ -79,7 +79,11 @@ class Loop:
         begin = time.perf_counter()
         with running(self._train.epoch(state.epoch, state.step)) as batches:
             for images, labels in batches:
-                self._step(images, labels)
+                if len(labels):
+                    self._step(images, labels)
+                else:  # a loader skips pictures that cannot be read
+                    state.skipped += 1
+                state.step += 1
                 state.step_seconds += time.perf_counter() - begin
                 self._display.step(state)
                 for callback in self._callbacks:
@@ -120,7 +124,6 @@ class Loop:
         history.lr.append(rate)
         state.right += int((_logits(output).argmax(1) == labels).sum())
         state.images += len(labels)
-        state.step += 1
 
     def _finish_epoch(self) -> bool:
         """Measure and report a complete epoch; return False if interrupted while measuring."""
@@ -131,11 +134,14 @@ class Loop:
             if share is None:
                 return False
             history.accuracy.append(share)
-        history.train_loss.append(math.fsum(history.loss[-state.step :]) / state.step)
+        steps = state.step - state.skipped
+        if not steps:
+            raise ValueError(f"fit: the loader must yield pictures (epoch={state.epoch})")
+        history.train_loss.append(math.fsum(history.loss[-steps:]) / steps)
         history.train_accuracy.append(state.right / state.images)
         history.images_per_second.append(state.images / state.step_seconds)
         state.epoch += 1
-        state.step = state.right = state.images = 0
+        state.step = state.skipped = state.right = state.images = 0
         state.step_seconds = 0.0
         self._tick()
         for callback in self._callbacks:

@@ -7,6 +7,7 @@ from dataclasses import is_dataclass
 from functools import partial
 from typing import Any
 
+from ..nn import Module
 from ..optim import EMA, Optimizer
 from .checkpoint import Checkpoint
 from .evaluate import Batches
@@ -68,7 +69,7 @@ def _plain(value: Any) -> Any:
     """Numbers and texts as they are; functions and objects by what they say of themselves."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    if is_dataclass(value):  # the transforms of fastconv.data
+    if is_dataclass(value) or isinstance(value, Module):  # transforms, losses
         return repr(value)
     if isinstance(value, partial):
         options = ", ".join(f"{key}={option}" for key, option in value.keywords.items())

@@ -35,6 +35,7 @@ class State:
     step: int = 0
     stop: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
+    skipped: int = 0  # steps without a readable picture, of the epoch under way
     right: int = 0  # answers, of the epoch under way
     images: int = 0  # of the epoch under way
     step_seconds: float = 0.0  # of the epoch under way
@@ -55,12 +56,13 @@ class State:
 
     def tally(self) -> dict[str, float]:
         """What was counted in the epoch under way."""
-        return {"right": self.right, "images": self.images, "step_seconds": self.step_seconds}
+        names = ("skipped", "right", "images", "step_seconds")
+        return {name: getattr(self, name) for name in names}
 
     def restore(self, saved: Checkpoint) -> None:
         """Go to where a checkpoint stands; nothing changes unless everything fits."""
         saved.restore(self.net, self.optimizer, ema=self.ema)
         self.history = saved.history
         self.epoch, self.step = saved.epoch, saved.step
-        self.right, self.images = saved.tally["right"], saved.tally["images"]
-        self.step_seconds = saved.tally["step_seconds"]
+        for name, value in saved.tally.items():
+            setattr(self, name, value)

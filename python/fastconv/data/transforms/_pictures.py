@@ -69,12 +69,12 @@ def sizes(pictures: list[NDArray[Any]]) -> str:
 
 def pair(operation: str, size: int | tuple[int, int]) -> tuple[int, int]:
     """Return `size`, a side or (height, width), as (height, width)."""
-    height, width = size if isinstance(size, (tuple, list)) else (size, size)
-    if not (isinstance(height, int) and isinstance(width, int)):
+    sides = size if isinstance(size, (tuple, list)) else (size, size)
+    if len(sides) != 2 or not all(isinstance(side, (int, np.integer)) for side in sides):
         raise TypeError(f"{operation}: size must be an integer or two (size={size!r})")
-    if min(height, width) < 1:
+    if min(sides) < 1:
         raise ValueError(f"{operation}: size must be at least 1 (size={size})")
-    return height, width
+    return int(sides[0]), int(sides[1])
 
 
 def share(operation: str, name: str, value: float) -> None:

@@ -41,7 +41,7 @@ class Resize:
         return result
 
     def _target(self, height: int, width: int) -> tuple[int, int]:
-        if not isinstance(self.size, int):
+        if isinstance(self.size, (tuple, list)):
             return pair("Resize", self.size)
         # The longer side is rounded down, as torchvision's is.
         longer = int(self.size * max(height, width) / min(height, width))
