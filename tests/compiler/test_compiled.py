@@ -435,3 +435,13 @@ def test_a_layer_by_itself() -> None:
     net = randomise(Apply(lambda self, x: self.fc(x), fc=nn.Linear(4, 3)))
     x = pictures(1, 4)
     assert_agree(fastconv.compile(net, (4,))(x), layered(net, x))
+
+
+def test_no_memory_for_weights_names_the_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_: Any) -> Any:
+        raise MemoryError("std::bad_alloc")
+
+    monkeypatch.setattr("fastconv.compiler.packing.Packer.linear", exhausted)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
+    with pytest.raises(MemoryError, match=r"compile: .*packed weights \(layer=1, step=linear\)"):
+        fastconv.compile(net, (1, 3, 2, 2))

@@ -33,7 +33,13 @@ def build(graph: Graph, plan: Plan, packer: Packer, threads: int) -> _core.Netwo
     for node, start, count in schedule(graph, plan.groups):
         if is_step(node):
             views = (builder.view(value, start, count) for value in (*node.inputs, node.output))
-            getattr(builder, node.op)(node, *views)
+            try:
+                getattr(builder, node.op)(node, *views)
+            except MemoryError as error:
+                raise MemoryError(
+                    f"compile: there must be memory for a layer's packed weights "
+                    f"(layer={node.layer}, step={node.op})"
+                ) from error
     return network
 
 
