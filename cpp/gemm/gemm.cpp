@@ -6,6 +6,7 @@
 #include "core/error.hpp"
 #include "core/memory.hpp"
 #include "core/recent.hpp"
+#include "gemm/blocked.hpp"
 #include "gemm/implicit.hpp"
 #include "gemm/streamed.hpp"
 
@@ -97,6 +98,7 @@ void gemm(const GemmShape& s, float alpha, const float* a, const float* b, float
   }
 
   if (streaming_pays(s)) return gemm_streamed(s, alpha, a, b, beta, c, epilogue);
+  if (blocking_pays(s)) return gemm_blocked(s, alpha, a, b, beta, c, epilogue);
 
   const TileKernels& kernels = tile_kernels();
   Scratch b_memory(Panels::floats(kernels, s.k, s.n));

@@ -28,6 +28,13 @@ struct Tile {
   std::int64_t rows;
 };
 
+// Memory to be fetched to L2 ahead of its use. Tile t of a job, counted through its panels, asks
+// for the line at first + t * tile_step + k * k_step with every k, while t < tiles. Floats.
+struct Fetch {
+  const float* first;
+  std::int64_t tile_step, k_step, tiles;
+};
+
 struct TileJob {
   const Tile* tiles;
   std::int64_t n_tiles;
@@ -43,11 +50,14 @@ struct TileJob {
   const float* next_a = nullptr;
   std::int64_t next_a_step = 0;
 
+  Fetch fetch = {};      // by row, where A is not cold
+  bool b_in_l2 = false;  // B then comes to L1 ahead of its use, instead of the next panel to L2
+
   const float* b;                  // the panel that starts at column n_begin
   std::int64_t panel_stride;       // floats between panels
   std::int64_t k_begin, k_length;  // this k block in the panels
   const float* next_b;             // what comes after the last panel, to be fetched ahead; or null
-  std::int64_t n_begin, n_end;     // columns; n_begin is a multiple of NR, n_end too or the last
+  std::int64_t n_begin, n_end;     // columns; the last panel holds the rest
 
   float* c;
   std::int64_t c_row;

@@ -147,7 +147,7 @@ void row_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t
 #pragma GCC unroll 2
         for (int v = 0; v < VECS; ++v) acc[i][v] = fma(a, bv[v], acc[i][v]);
       }
-      __builtin_prefetch(ahead.b, 0, 2);  // to L2
+      __builtin_prefetch(ahead.b);
       __builtin_prefetch(ahead.a, 0, 2);
       ahead.b += ahead.b_step;
       ahead.a += ahead.a_step;
@@ -241,9 +241,13 @@ constexpr TileFunction kSingle[kVecs] = {single_tile<1>, single_tile<2>};
 
 std::int64_t panel_width(std::int64_t columns) { return columns > W ? NR : W; }
 
+// Floats between what a tile reads of B in L2 and what it asks for: some hundred cycles.
+constexpr std::int64_t kNear = 8 * NR;
+
 // Panels outside, tiles inside: a panel stays in L1 or L2 while all tiles use it.
 void run(const TileJob& job, const TileFunction (&functions)[kVecs][MR]) {
   const float* panel = job.b;
+  std::int64_t count = 0;  // of tiles
   for (std::int64_t n = job.n_begin; n < job.n_end; n += NR, panel += job.panel_stride) {
     const std::int64_t width = panel_width(job.n_end - n);
     const float* b = panel + job.k_begin * width;
@@ -256,14 +260,26 @@ void run(const TileJob& job, const TileFunction (&functions)[kVecs][MR]) {
     const std::ptrdiff_t bytes = width * static_cast<std::ptrdiff_t>(sizeof(float));
     Ahead ahead = {reinterpret_cast<const char*>(next), bytes / job.n_tiles,
                    reinterpret_cast<const char*>(b), 0};
-    const std::ptrdiff_t part = ahead.b_step * job.k_length;
+    std::ptrdiff_t part = ahead.b_step * job.k_length;
+    if (job.b_in_l2) {
+      ahead.b = reinterpret_cast<const char*>(b + kNear);
+      ahead.b_step = bytes;
+      part = 0;
+    }
     const bool fetch_a = job.cold && n == job.n_begin;
     if (job.next_a != nullptr && n == job.n_begin) {
       ahead.a = reinterpret_cast<const char*>(job.next_a);
       ahead.a_step = job.next_a_step * static_cast<std::ptrdiff_t>(sizeof(float));
     }
-    for (std::int64_t i = 0; i < job.n_tiles; ++i, ahead.b += part) {
+    for (std::int64_t i = 0; i < job.n_tiles; ++i, ++count, ahead.b += part) {
       const Tile& tile = job.tiles[i];
+      if (count < job.fetch.tiles) {
+        ahead.a = reinterpret_cast<const char*>(job.fetch.first + count * job.fetch.tile_step);
+        ahead.a_step = job.fetch.k_step * static_cast<std::ptrdiff_t>(sizeof(float));
+      } else if (count == job.fetch.tiles && count > 0) {
+        ahead.a = reinterpret_cast<const char*>(b);
+        ahead.a_step = 0;
+      }
       if (fetch_a && i + 1 < job.n_tiles) {
         const Tile& following = job.tiles[i + 1];
         ahead.a = reinterpret_cast<const char*>(job.a + following.a[0] + job.runs[0].a);

@@ -63,6 +63,25 @@ def test_deep_and_wide_products_are_blocked() -> None:
     check("gemm", array(700, 130), array(130, 300))  # several strips of rows
     check("gemm", array(40, 2048), array(2048, 48))  # rows that share an L1 set are copied
     check("gemm", array(1024, 40), array(1024, 48), trans_a=True)
+    check("gemm", array(1100, 70), array(70, 45))  # so many rows that B is packed as a whole
+
+
+@pytest.mark.parametrize("trans_b", [False, True])
+@pytest.mark.parametrize("k", [700, 1024])  # read in place, and from strips
+def test_blocks_of_depth_and_columns(k: int, trans_b: bool, thread_counts: int) -> None:
+    m, n = 75, 1210
+    check(
+        "gemm",
+        array(m, k),
+        array(n, k) if trans_b else array(k, n),
+        alpha=0.5,
+        beta=2.0,
+        c=array(m, n, seed=1),
+        trans_b=trans_b,
+        bias=array(n, seed=2),
+        residual=array(m, n, seed=3),
+        activation="relu",
+    )
 
 
 @pytest.mark.parametrize("m", [1, 2, 3, 5, 16, 17, 64])

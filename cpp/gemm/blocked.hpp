@@ -1,0 +1,21 @@
+// A product without many rows: blocks of B stay in L2, and one tile's rows of A in L1.
+//
+// Where few rows use a packed B, packing it takes a good part of the time, and so does waiting
+// until all threads have. Here every thread computes a part of C and packs the columns of B that it
+// needs itself: to fetch what another core has packed would take as long. Panels are packed one by
+// one, each just before its first use and fetched while the one before is used. A is read in place
+// or, where its rows would all fall into one set of L1, copied a few rows at a time.
+#pragma once
+
+#include "fastconv/gemm.hpp"
+
+namespace fastconv {
+
+// Whether that is the faster way: A is not transposed, and not long.
+bool blocking_pays(const GemmShape& shape);
+
+// As gemm, for an A that is not transposed, m and n above 0.
+void gemm_blocked(const GemmShape& shape, float alpha, const float* a, const float* b, float beta,
+                  float* c, const Epilogue& epilogue);
+
+}  // namespace fastconv
