@@ -5,6 +5,10 @@
 // t = m + r - 1 pixels each way is transformed, V = B^T d B, multiplied with transformed weights
 // U = G g G^T, one GEMM over channels for each of the t^2 positions, and transformed back, A^T M A.
 //
+// Where tiles do not fill a picture, some are a line or a column short: F(3, 3) is F(4, 3) without
+// the point 0, on the same weights, and needs 5 products instead of 6 each way. A line of 14 pixels
+// is 4 + 4 + 3 + 3.
+//
 // The points of interpolation for t = 6 are 0, +-sqrt(1/2), +-sqrt(2) and infinity, whose errors
 // are less than half of those of the usual 0, +-1, +-2: about 2e-6 of the largest output with 256
 // channels. A NaN or infinity reaches all pixels of its tile.
@@ -37,15 +41,19 @@ struct WinogradOutput {
 // F(2, 3), F(4, 3), F(2, 5).
 constexpr int kWinogradForms = 3;
 
-struct WinogradKernels {
-  // Pixels of one tile, line by line, each `channels` floats -> V, position p at v + p * v_stride.
-  void (*input[kWinogradForms])(const float* const* pixels, std::int64_t channels, float* v,
-                                std::int64_t v_stride);
-  void (*output[kWinogradForms])(const WinogradOutput& job);
+struct WinogradForm {
+  // [short one line][short one column]. Pixels of one tile, t a line, each `channels` floats -> V,
+  // position p at v + p * v_stride.
+  void (*input[2][2])(const float* const* pixels, std::int64_t channels, float* v,
+                      std::int64_t v_stride);
+  void (*output[2][2])(const WinogradOutput& job);
   // The taps, each `floats` (a multiple of the lanes), one after another -> U, position p at
   // u + p * u_stride.
-  void (*weights[kWinogradForms])(const float* taps, std::int64_t floats, float* u,
-                                  std::int64_t u_stride);
+  void (*weights)(const float* taps, std::int64_t floats, float* u, std::int64_t u_stride);
+};
+
+struct WinogradKernels {
+  WinogradForm forms[kWinogradForms];
 };
 
 FASTCONV_DECLARE_KERNELS(WinogradKernels, winograd_kernels)
@@ -86,9 +94,9 @@ class Winograd {
   struct Plan;
 
   Conv2dParams params_;
-  int m_, t_, form_;
+  int m_, t_;
   const TileKernels* tiles_;
-  const WinogradKernels* kernels_;
+  const WinogradForm* kernels_;
   AlignedBuffer own_;  // empty where the caller gave memory
   float* weights_;
   std::int64_t position_floats_;         // of one position's panels

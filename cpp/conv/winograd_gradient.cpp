@@ -109,7 +109,7 @@ Gradient::Task Gradient::task_at(std::int64_t index) const {
 void Gradient::transform(const Task& task, Range pass, const float* grad_out, const float* x,
                          const float* zeros, float* v, float* dm) const {
   const int form = p.kernel_h == 3 ? 1 : 2;
-  const auto input = forward.input[form];
+  const auto input = forward.forms[form].input[0][0];
   const auto spread = backward.spread[form - 1];
   const std::int64_t count = pass.size();
   for (std::int64_t i = 0; i < count; ++i) {
