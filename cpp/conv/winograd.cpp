@@ -60,11 +60,11 @@ struct Winograd::Plan {
 
 namespace {
 
-constexpr std::int64_t kMaxPositions = 36;
+constexpr std::int64_t kMaxPositions = 64;
 constexpr double kMinWorkPerThread = 200'000;
 
 int form_of(const Conv2dParams& params, int tile) {
-  return params.kernel_h == 5 ? 2 : tile == 4 ? 1 : 0;
+  return (params.kernel_h == 5 ? 2 : 0) + (tile == 4 ? 1 : 0);
 }
 
 // How many of `threads` have enough to do.
@@ -242,9 +242,9 @@ Winograd::~Winograd() = default;
 Winograd::Winograd(Winograd&&) noexcept = default;
 Winograd& Winograd::operator=(Winograd&&) noexcept = default;
 
-bool Winograd::supports(const Conv2dParams& p, int tile) {
-  return (p.kernel_h == 3 || (p.kernel_h == 5 && tile == 2)) && p.kernel_w == p.kernel_h &&
-         p.stride_h == 1 && p.stride_w == 1 && p.dilation_h == 1 && p.dilation_w == 1;
+bool Winograd::supports(const Conv2dParams& p) {
+  return (p.kernel_h == 3 || p.kernel_h == 5) && p.kernel_w == p.kernel_h && p.stride_h == 1 &&
+         p.stride_w == 1 && p.dilation_h == 1 && p.dilation_w == 1;
 }
 
 double Winograd::cost(const Conv2dParams& params, int tile, std::int64_t batch, PictureSize in,

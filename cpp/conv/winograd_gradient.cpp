@@ -209,8 +209,7 @@ void Gradient::run(const float* grad_out, const float* x, float* grad_weight) co
 }  // namespace
 
 bool winograd_gradient_pays(const Conv2dParams& p, std::int64_t batch, PictureSize in) {
-  const bool supported = p.kernel_h == 3 ? Winograd::supports(p, 4) : Winograd::supports(p, 2);
-  if (!supported || p.in_channels / p.groups < kMinChannels) return false;
+  if (!Winograd::supports(p) || p.in_channels / p.groups < kMinChannels) return false;
   const Gradient gradient(p, batch, in);
   return gradient.cycles() < gradient.direct_cycles();
 }

@@ -15,20 +15,20 @@ constexpr float kRootHalf = 0.70710678118654752f;
 template <int IN_H, int OUT_H, int IN_W, int OUT_W, class Load, class Line, class Store>
 FASTCONV_INLINE void both_ways(const Load& load_at, const Line& line, const Store& store_at) {
   vf half[OUT_H][IN_W];
-#pragma GCC unroll 6
+#pragma GCC unroll 8
   for (int x = 0; x < IN_W; ++x) {
     vf in[IN_H], out[OUT_H];
-#pragma GCC unroll 6
+#pragma GCC unroll 8
     for (int i = 0; i < IN_H; ++i) in[i] = load_at(i, x);
     line(in, out);
-#pragma GCC unroll 6
+#pragma GCC unroll 8
     for (int i = 0; i < OUT_H; ++i) half[i][x] = out[i];
   }
-#pragma GCC unroll 6
+#pragma GCC unroll 8
   for (int i = 0; i < OUT_H; ++i) {
     vf out[OUT_W];
     line(half[i], out);
-#pragma GCC unroll 6
+#pragma GCC unroll 8
     for (int j = 0; j < OUT_W; ++j) store_at(i, j, out[j]);
   }
 }
