@@ -229,12 +229,10 @@ constexpr int kChoiceThreads = 2;
 
 ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& p, std::int64_t batch,
                      PictureSize in, Weights weights) {
-  const auto supported = [&](int tile) { return Winograd::supports(p, tile) && !is_depthwise(p); };
-  if ((wanted == ConvAlgorithm::winograd2 && !supported(2)) ||
-      (wanted == ConvAlgorithm::winograd4 && !supported(4))) {
+  const bool supported = Winograd::supports(p) && !is_depthwise(p);
+  if (!supported && (wanted == ConvAlgorithm::winograd2 || wanted == ConvAlgorithm::winograd4)) {
     fail("conv2d",
-         "winograd needs a 3x3 kernel (winograd2: or 5x5) of stride 1 and dilation 1 that is not "
-         "depthwise",
+         "winograd needs a 3x3 or 5x5 kernel of stride 1 and dilation 1 that is not depthwise",
          {{"kernel_h", p.kernel_h},
           {"kernel_w", p.kernel_w},
           {"stride_h", p.stride_h},
@@ -244,10 +242,8 @@ ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& p, std::int64_t b
           {"groups", p.groups}});
   }
   if (wanted != ConvAlgorithm::fastest) return wanted;
-  if (!supported(2)) return ConvAlgorithm::direct;
-  if (batch < 1 || in.h == 0 || in.w == 0) {
-    return supported(4) ? ConvAlgorithm::winograd4 : ConvAlgorithm::winograd2;
-  }
+  if (!supported) return ConvAlgorithm::direct;
+  if (batch < 1 || in.h == 0 || in.w == 0) return ConvAlgorithm::winograd4;
   const bool stay = weights != Weights::from_memory;
   // To be written in the form that the algorithm wants: mostly as fast as L3 takes them.
   const auto packing = [&](std::int64_t positions) {
@@ -263,7 +259,6 @@ ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& p, std::int64_t b
       packing(p.kernel_h * p.kernel_w);
   ConvAlgorithm algorithm = ConvAlgorithm::direct;
   for (int tile : {2, 4}) {
-    if (!supported(tile)) continue;
     const std::int64_t side = tile + p.kernel_h - 1;
     const double cost = Winograd::cost(one_group(p), tile, batch, in, kChoiceThreads, stay) *
                             static_cast<double>(p.groups) +

@@ -48,7 +48,7 @@ void multiply(const Conv2dParams& p, std::int64_t batch, const float* grad_out, 
 }
 
 bool is_convolution(const Conv2dParams& q) {
-  return Winograd::supports(q, 2) && !is_depthwise(q) && q.pad_top >= 0 && q.pad_bottom >= 0 &&
+  return Winograd::supports(q) && !is_depthwise(q) && q.pad_top >= 0 && q.pad_bottom >= 0 &&
          q.pad_left >= 0 && q.pad_right >= 0;
 }
 

@@ -8,12 +8,37 @@
 #include "core/costs.hpp"
 
 namespace fastconv {
+namespace {
+
+// Tiles along one side of the picture: `full` ones of m pixels, then short ones of a pixel less.
+struct Tiling {
+  std::int64_t size, m, count, full;
+
+  Tiling(std::int64_t pixels, std::int64_t tile)
+      : size(pixels),
+        m(tile),
+        count(ceil_div(size, m)),
+        full(std::clamp<std::int64_t>(size - count * (m - 1), 0, count)) {}
+
+  bool is_short(std::int64_t i) const { return i >= full; }
+  std::int64_t begin(std::int64_t i) const { return i * m - std::max<std::int64_t>(0, i - full); }
+  // Pixels of a tile inside the picture.
+  std::int64_t length(std::int64_t i) const {
+    return std::min(m - (is_short(i) ? 1 : 0), size - begin(i));
+  }
+  // Positions along this side, of all tiles, as a share of those of full ones.
+  double share(std::int64_t t) const {
+    return 1 - static_cast<double>(count - full) / static_cast<double>(count * t);
+  }
+};
+
+}  // namespace
 
 // How a run is cut: threads take ranges of tiles times ranges of panels; a thread works on blocks
 // of tiles (V) times blocks of panels (M).
 struct Winograd::Plan {
-  PictureSize out;
-  std::int64_t tiles_h, tiles_w, tiles;  // of one picture; of the batch
+  Tiling lines, columns;
+  std::int64_t in_picture, tiles;  // of one picture; of the batch
   std::int64_t panels;
   int tile_parts, panel_parts;
   std::int64_t block_tiles, block_panels;
@@ -22,12 +47,25 @@ struct Winograd::Plan {
 
   Plan(const Conv2dParams& params, int m, const TileKernels& kernels, std::int64_t batch,
        PictureSize in, int threads, bool weights_stay = true);
+
+  // f(image, tile along the lines, along the columns) for each of a range of tiles.
+  template <class F>
+  void each(Range range, const F& f) const {
+    for (std::int64_t i = range.begin; i < range.end; ++i) {
+      const std::int64_t in_image = i % in_picture;
+      f(i / in_picture, in_image / columns.count, in_image % columns.count);
+    }
+  }
 };
 
 namespace {
 
-constexpr std::int64_t kMaxPositions = 36;
+constexpr std::int64_t kMaxPositions = 64;
 constexpr double kMinWorkPerThread = 200'000;
+
+int form_of(const Conv2dParams& params, int tile) {
+  return (params.kernel_h == 5 ? 2 : 0) + (tile == 4 ? 1 : 0);
+}
 
 // How many of `threads` have enough to do.
 int worth(const Conv2dParams& p, std::int64_t batch, PictureSize out, int threads) {
@@ -36,9 +74,38 @@ int worth(const Conv2dParams& p, std::int64_t batch, PictureSize out, int thread
   return static_cast<int>(std::clamp<double>(work / kMinWorkPerThread, 1, threads));
 }
 
+// The tiles of a block in the order of V's rows: by how they are short, so that the tiles that have
+// a position follow one another, whichever it is.
+class BlockOrder {
+ public:
+  template <class Plan>
+  BlockOrder(const Plan& plan, Range block) {
+    plan.each(block, [&](std::int64_t, std::int64_t y, std::int64_t x) {
+      ++begin_[kind(plan.lines.is_short(y), plan.columns.is_short(x)) + 1];
+    });
+    std::partial_sum(begin_, begin_ + 5, begin_);
+    rewind();
+  }
+
+  void rewind() { std::copy_n(begin_, 4, next_); }
+  // The row of the next tile.
+  std::int64_t next(bool short_h, bool short_w) { return next_[kind(short_h, short_w)]++; }
+  // The rows that have a position on the first line or not, in the first column or not: short tiles
+  // have none there.
+  Range rows(bool first_line, bool first_column) const {
+    return {first_column ? begin_[1] : 0, begin_[first_line ? 2 : (first_column ? 3 : 4)]};
+  }
+
+ private:
+  static int kind(bool short_h, bool short_w) { return short_h ? 2 + short_w : 1 - short_w; }
+
+  std::int64_t begin_[5] = {}, next_[4];
+};
+
 // What one thread has to do, all sizes in floats.
 struct Work {
   double tiles, panels, columns, channels, positions, v_row;
+  double share;  // of the positions that tiles have
   double lanes, mr, nr;
   bool weights_stay;  // in L3 from run to run
 
@@ -55,7 +122,7 @@ double Work::cycles(double block_tiles, double block_panels) const {
   // A tile of few rows leaves the multipliers idle half of the time.
   const double row_tiles = std::ceil(tiles / blocks / mr) * blocks;
   const double gemm =
-      positions * std::max(tiles, row_tiles * mr * 0.6) * channels * columns / (2 * lanes) +
+      positions * share * std::max(tiles, row_tiles * mr * 0.6) * channels * columns / (2 * lanes) +
       positions * row_tiles * panels * kTileStart;
   // Weights are fetched ahead, but not for free; from L2 after the first block, if they fit.
   const double again = u + v + m < l2 ? 0 : blocks - 1;
@@ -73,12 +140,12 @@ double Work::cycles(double block_tiles, double block_panels) const {
 }  // namespace
 
 Winograd::Plan::Plan(const Conv2dParams& params, int m, const TileKernels& kernels,
-                     std::int64_t batch, PictureSize in, int threads, bool weights_stay) {
+                     std::int64_t batch, PictureSize in, int threads, bool weights_stay)
+    : lines(conv2d_output_size(params, batch, in).h, m),
+      columns(conv2d_output_size(params, batch, in).w, m) {
   const std::int64_t side = m + params.kernel_h - 1;
-  out = conv2d_output_size(params, batch, in);
-  tiles_h = ceil_div(out.h, m);
-  tiles_w = ceil_div(out.w, m);
-  tiles = batch * tiles_h * tiles_w;
+  in_picture = lines.count * columns.count;
+  tiles = batch * in_picture;
   panels = ceil_div(params.out_channels, kernels.nr);
   const std::int64_t channels = params.in_channels;
   // Rows of A that share an L1 set would push each other out.
@@ -92,9 +159,16 @@ Winograd::Plan::Plan(const Conv2dParams& params, int m, const TileKernels& kerne
     const auto number = [](std::int64_t i) { return static_cast<double>(i); };
     const std::int64_t my_columns =
         std::min(my_panels * kernels.nr, round_up(params.out_channels, kernels.lanes));
-    const Work work = {number(my_tiles),      number(my_panels),   number(my_columns),
-                       number(channels),      number(side * side), number(v_row),
-                       number(kernels.lanes), number(kernels.mr),  number(kernels.nr),
+    const Work work = {number(my_tiles),
+                       number(my_panels),
+                       number(my_columns),
+                       number(channels),
+                       number(side * side),
+                       number(v_row),
+                       lines.share(side) * columns.share(side),
+                       number(kernels.lanes),
+                       number(kernels.mr),
+                       number(kernels.nr),
                        weights_stay};
     for (std::int64_t rows : {1, 2, 3, 4, 6, 8}) {
       const std::int64_t blocks = ceil_div(my_tiles, rows * kernels.mr);
@@ -126,11 +200,8 @@ Winograd::Winograd(const Conv2dParams& params, int tile, const float* weight, Si
     : params_(params),
       m_(tile),
       t_(tile + static_cast<int>(params.kernel_h) - 1),
-      form_(params.kernel_h == 5 ? 2
-            : tile == 4          ? 1
-                                 : 0),
       tiles_(&tile_kernels()),
-      kernels_(&winograd_kernels()),
+      kernels_(&winograd_kernels().forms[form_of(params, tile)]),
       plans_(new Recent<Plan>) {
   const std::int64_t channels = params.in_channels, outputs = params.out_channels;
   const std::int64_t positions = t_ * t_;
@@ -162,7 +233,7 @@ Winograd::Winograd(const Conv2dParams& params, int tile, const float* weight, Si
         tiles_->pack_taps_back(weight + p * nr * taps, outputs * taps, channels, taps, order.data(),
                                taps, columns, packed);
       }
-      kernels_->weights[form_](packed, floats, weights_ + p * nr * channels, position_floats_);
+      kernels_->weights(packed, floats, weights_ + p * nr * channels, position_floats_);
     }
   });
 }
@@ -171,9 +242,9 @@ Winograd::~Winograd() = default;
 Winograd::Winograd(Winograd&&) noexcept = default;
 Winograd& Winograd::operator=(Winograd&&) noexcept = default;
 
-bool Winograd::supports(const Conv2dParams& p, int tile) {
-  return (p.kernel_h == 3 || (p.kernel_h == 5 && tile == 2)) && p.kernel_w == p.kernel_h &&
-         p.stride_h == 1 && p.stride_w == 1 && p.dilation_h == 1 && p.dilation_w == 1;
+bool Winograd::supports(const Conv2dParams& p) {
+  return (p.kernel_h == 3 || p.kernel_h == 5) && p.kernel_w == p.kernel_h && p.stride_h == 1 &&
+         p.stride_w == 1 && p.dilation_h == 1 && p.dilation_w == 1;
 }
 
 double Winograd::cost(const Conv2dParams& params, int tile, std::int64_t batch, PictureSize in,
@@ -200,7 +271,7 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
   const std::int64_t part_floats = round_up(v_floats + m_floats + channels, 1024) + 64;
   const int parts = p.tile_parts * p.panel_parts;
   Scratch scratch(parts * part_floats);
-  Scratch tile_memory(parts * p.block_tiles *
+  Scratch tile_memory(parts * 4 * p.block_tiles *
                       static_cast<std::int64_t>(sizeof(Tile) / sizeof(float)));
 
   parallel_team(parts, [&](int part) {
@@ -211,7 +282,8 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
     float* m = v + v_floats;
     float* zeros = m + m_floats;
     std::fill_n(zeros, channels, 0.0f);
-    Tile* rows = reinterpret_cast<Tile*>(tile_memory.data()) + part * p.block_tiles;
+    // Register tiles, for each kind of position.
+    Tile* row_tiles = reinterpret_cast<Tile*>(tile_memory.data()) + part * 4 * p.block_tiles;
 
     const std::int64_t blocks = ceil_div(my_tiles.size(), p.block_tiles);
     for (std::int64_t b = 0; b < blocks; ++b) {
@@ -219,12 +291,11 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
       block = {my_tiles.begin + block.begin, my_tiles.begin + block.end};
       const std::int64_t count = block.size();
 
-      for (std::int64_t i = 0; i < count; ++i) {
-        const std::int64_t tile = block.begin + i;
-        const std::int64_t image = tile / (p.tiles_h * p.tiles_w);
-        const std::int64_t in_tile = tile % (p.tiles_h * p.tiles_w);
-        const std::int64_t y0 = in_tile / p.tiles_w * m_ - params_.pad_top;
-        const std::int64_t x0 = in_tile % p.tiles_w * m_ - params_.pad_left;
+      BlockOrder order(p, block);
+      p.each(block, [&](std::int64_t image, std::int64_t tile_y, std::int64_t tile_x) {
+        const bool short_h = p.lines.is_short(tile_y), short_w = p.columns.is_short(tile_x);
+        const std::int64_t y0 = p.lines.begin(tile_y) - params_.pad_top;
+        const std::int64_t x0 = p.columns.begin(tile_x) - params_.pad_left;
         const float* pixels[kMaxPositions];
         for (std::int64_t y = 0; y < t_; ++y) {
           const bool line = y0 + y >= 0 && y0 + y < in.h;
@@ -233,25 +304,29 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
             pixels[y * t_ + j] = line && x0 + j >= 0 && x0 + j < in.w ? from + j * x_pixel : zeros;
           }
         }
-        kernels_->input[form_](pixels, channels, v + i * p.v_row, count * p.v_row);
+        kernels_->input[short_h][short_w](
+            pixels, channels, v + order.next(short_h, short_w) * p.v_row, count * p.v_row);
+      });
+
+      std::int64_t n_row_tiles[4];
+      for (int kind = 0; kind < 4; ++kind) {
+        const Range rows = order.rows(kind / 2, kind % 2);
+        n_row_tiles[kind] = ceil_div(rows.size(), tiles_->mr);
+        for (std::int64_t i = 0; i < n_row_tiles[kind]; ++i) {
+          const Range r = split(rows.size(), n_row_tiles[kind], i);
+          const std::int64_t first = rows.begin + r.begin, second = first + (r.size() + 1) / 2;
+          row_tiles[kind * p.block_tiles + i] = {{first * p.v_row, second * p.v_row},
+                                                 {first * m_columns, second * m_columns},
+                                                 r.size()};
+        }
       }
 
-      const std::int64_t row_tiles = ceil_div(count, tiles_->mr);
       for (std::int64_t panel = my_panels.begin; panel < my_panels.end; panel += p.block_panels) {
         const std::int64_t end = std::min(panel + p.block_panels, my_panels.end);
         const std::int64_t first = panel * nr;
         const std::int64_t columns = std::min(end * nr, outputs) - first;
-        for (std::int64_t i = 0; i < row_tiles; ++i) {
-          const Range r = split(count, row_tiles, i);
-          const std::int64_t second = r.begin + (r.size() + 1) / 2;
-          rows[i] = {{r.begin * p.v_row, second * p.v_row},
-                     {r.begin * m_columns, second * m_columns},
-                     r.size()};
-        }
         const Run run = {0, channels};
         TileJob job;
-        job.tiles = rows;
-        job.n_tiles = row_tiles;
         job.runs = &run;
         job.n_runs = 1;
         job.a_row = p.v_row;
@@ -269,6 +344,10 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
         job.activation = {};
         job.stream = false;
         for (std::int64_t position = 0; position < positions; ++position) {
+          const int kind = (position < t_ ? 2 : 0) + (position % t_ == 0 ? 1 : 0);
+          if (n_row_tiles[kind] == 0) continue;
+          job.tiles = row_tiles + kind * p.block_tiles;
+          job.n_tiles = n_row_tiles[kind];
           job.a = v + position * count * p.v_row;
           job.b = weights_ + position * position_floats_ + panel * job.panel_stride;
           const bool more_panels = end < my_panels.end, more_blocks = b + 1 < blocks;
@@ -287,19 +366,18 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
         o.activation = epilogue.activation;
         o.out_pixel = out_pixel;
         o.out_row = size.w * out_pixel;
-        for (std::int64_t i = 0; i < count; ++i) {
-          const std::int64_t tile = block.begin + i;
-          const std::int64_t image = tile / (p.tiles_h * p.tiles_w);
-          const std::int64_t in_tile = tile % (p.tiles_h * p.tiles_w);
-          const std::int64_t y = in_tile / p.tiles_w * m_, x_out = in_tile % p.tiles_w * m_;
+        order.rewind();
+        p.each(block, [&](std::int64_t image, std::int64_t tile_y, std::int64_t tile_x) {
+          const bool short_h = p.lines.is_short(tile_y), short_w = p.columns.is_short(tile_x);
+          const std::int64_t y = p.lines.begin(tile_y), x_out = p.columns.begin(tile_x);
           const std::int64_t at = ((image * size.h + y) * size.w + x_out) * out_pixel + first;
-          o.m = m + i * m_columns;
+          o.m = m + order.next(short_h, short_w) * m_columns;
           o.out = out + at;
           o.residual = epilogue.residual == nullptr ? nullptr : epilogue.residual + at;
-          o.height = std::min<std::int64_t>(m_, size.h - y);
-          o.width = std::min<std::int64_t>(m_, size.w - x_out);
-          kernels_->output[form_](o);
-        }
+          o.height = p.lines.length(tile_y);
+          o.width = p.columns.length(tile_x);
+          kernels_->output[short_h][short_w](o);
+        });
       }
     }
   });

@@ -1,13 +1,19 @@
 // Winograd's convolutions F(m x m, r x r) for square kernels of stride 1 (Lavin and Gray, 2015).
 //
 // An output tile of m x m pixels needs (m + r - 1)^2 products a channel pair instead of r^2 m^2:
-// 2.25 times fewer for F(2, 3), 4 times fewer for F(4, 3), 2.8 times fewer for F(2, 5). A tile of
-// t = m + r - 1 pixels each way is transformed, V = B^T d B, multiplied with transformed weights
-// U = G g G^T, one GEMM over channels for each of the t^2 positions, and transformed back, A^T M A.
+// 2.25 times fewer for F(2, 3), 4 times for F(4, 3), 2.8 times for F(2, 5), 6.2 times for F(4, 5).
+// A tile of t = m + r - 1 pixels each way is transformed, V = B^T d B, multiplied with transformed
+// weights U = G g G^T, one GEMM over channels for each of the t^2 positions, and transformed back,
+// A^T M A.
+//
+// Where tiles do not fill a picture, some are a line or a column short: F(3, 3) is F(4, 3) without
+// the point 0, on the same weights, and needs 5 products instead of 6 each way. A line of 14 pixels
+// is 4 + 4 + 3 + 3.
 //
 // The points of interpolation for t = 6 are 0, +-sqrt(1/2), +-sqrt(2) and infinity, whose errors
 // are less than half of those of the usual 0, +-1, +-2: about 2e-6 of the largest output with 256
-// channels. A NaN or infinity reaches all pixels of its tile.
+// channels. Those for t = 8 are 0, +-1/2, +-1, +-2 and infinity, with errors of about 5e-6 with 64
+// channels and 1e-5 with 256. A NaN or infinity reaches all pixels of its tile.
 #pragma once
 
 #include <cstdint>
@@ -34,18 +40,22 @@ struct WinogradOutput {
   std::int64_t height, width;  // pixels of the tile inside the picture
 };
 
-// F(2, 3), F(4, 3), F(2, 5).
-constexpr int kWinogradForms = 3;
+// F(2, 3), F(4, 3), F(2, 5), F(4, 5).
+constexpr int kWinogradForms = 4;
 
-struct WinogradKernels {
-  // Pixels of one tile, line by line, each `channels` floats -> V, position p at v + p * v_stride.
-  void (*input[kWinogradForms])(const float* const* pixels, std::int64_t channels, float* v,
-                                std::int64_t v_stride);
-  void (*output[kWinogradForms])(const WinogradOutput& job);
+struct WinogradForm {
+  // [short one line][short one column]. Pixels of one tile, t a line, each `channels` floats -> V,
+  // position p at v + p * v_stride.
+  void (*input[2][2])(const float* const* pixels, std::int64_t channels, float* v,
+                      std::int64_t v_stride);
+  void (*output[2][2])(const WinogradOutput& job);
   // The taps, each `floats` (a multiple of the lanes), one after another -> U, position p at
   // u + p * u_stride.
-  void (*weights[kWinogradForms])(const float* taps, std::int64_t floats, float* u,
-                                  std::int64_t u_stride);
+  void (*weights)(const float* taps, std::int64_t floats, float* u, std::int64_t u_stride);
+};
+
+struct WinogradKernels {
+  WinogradForm forms[kWinogradForms];
 };
 
 FASTCONV_DECLARE_KERNELS(WinogradKernels, winograd_kernels)
@@ -56,7 +66,7 @@ class Winograd {
   // Of a convolution's weights as they are, or turned round for the gradient of its picture.
   enum class Side { forward, backward };
 
-  // tile: m, 2 or, for 3x3, 4. weight (out_channels, in_channels, r, r), or (in_channels,
+  // tile: m, 2 or 4. weight (out_channels, in_channels, r, r), or (in_channels,
   // out_channels, r, r) for the other side. memory: weight_floats() floats, or null.
   Winograd(const Conv2dParams& params, int tile, const float* weight, Side side = Side::forward,
            float* memory = nullptr);
@@ -75,7 +85,7 @@ class Winograd {
   NextWeights weights() const { return {weights_, position_floats_}; }
 
   // Whether there is such an algorithm for a convolution, group by group.
-  static bool supports(const Conv2dParams& params, int tile);
+  static bool supports(const Conv2dParams& params);
 
   // Estimated cycles of a run, for the choice of an algorithm. weights_stay: in L3, from run to
   // run.
@@ -86,9 +96,9 @@ class Winograd {
   struct Plan;
 
   Conv2dParams params_;
-  int m_, t_, form_;
+  int m_, t_;
   const TileKernels* tiles_;
-  const WinogradKernels* kernels_;
+  const WinogradForm* kernels_;
   AlignedBuffer own_;  // empty where the caller gave memory
   float* weights_;
   std::int64_t position_floats_;         // of one position's panels

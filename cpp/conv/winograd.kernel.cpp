@@ -8,6 +8,15 @@ namespace fastconv {
 namespace FASTCONV_ISA {
 namespace {
 
+// What odd powers of +-1/2, +-1 and +-2 contribute to a line of 7 or 8.
+template <int N>
+FASTCONV_INLINE void odd_lines(const vf (&d)[N], vf& a, vf& b, vf& c) {
+  const vf half = set1(0.5f), two = set1(2.0f), middle = d[3] * set1(-2.5f);
+  a = fma(d[1], two, fma(d[5], half, middle));
+  b = fma(d[3], set1(-4.25f), d[1] + d[5]);
+  c = fma(d[1], half, fma(d[5], two, middle));
+}
+
 // One line of B^T d.
 FASTCONV_INLINE void input_line(const vf (&d)[4], vf (&t)[4]) {
   t[0] = d[0] - d[2];
@@ -30,7 +39,59 @@ FASTCONV_INLINE void input_line(const vf (&d)[6], vf (&t)[6]) {
   t[5] = fma(d[3], set1(-2.5f), d[1] + d[5]);
 }
 
-// One line of A^T m: F(2, 3), F(2, 5), F(4, 3).
+// The points 0, +-1/2, +-1, +-2 and infinity.
+FASTCONV_INLINE void input_line(const vf (&d)[8], vf (&t)[8]) {
+  const vf even_a = fma(d[2], set1(4.0f), fma(d[4], set1(-5.0f), d[6]));
+  const vf even_b = fma(d[4], set1(-4.25f), d[2] + d[6]);
+  const vf even_c = fma(d[2], set1(0.25f), fma(d[4], set1(-1.25f), d[6]));
+  vf odd_a, odd_b, odd_c;
+  odd_lines(d, odd_a, odd_b, odd_c);
+  t[0] = fma(d[4] - d[2], set1(5.25f), d[0] - d[6]);
+  t[1] = even_a + odd_a;
+  t[2] = even_a - odd_a;
+  t[3] = even_b + odd_b;
+  t[4] = even_b - odd_b;
+  t[5] = even_c + odd_c;
+  t[6] = even_c - odd_c;
+  t[7] = fma(d[3] - d[5], set1(5.25f), d[7] - d[1]);
+}
+
+// Of a short tile, without the point 0.
+FASTCONV_INLINE void input_line(const vf (&d)[3], vf (&t)[3]) {
+  t[0] = d[0] + d[1];
+  t[1] = d[0] - d[1];
+  t[2] = d[0] - d[2];
+}
+
+FASTCONV_INLINE void input_line(const vf (&d)[5], vf (&t)[5]) {
+  const vf root2 = set1(kRoot2), root_half = set1(kRootHalf);
+  const vf even_a = fma(d[2], set1(0.5f), -d[0]);
+  const vf odd_a = fma(d[1], -root2, d[3] * root_half);
+  const vf even_b = fma(d[2], set1(2.0f), -d[0]);
+  const vf odd_b = fma(d[1], -root_half, d[3] * root2);
+  t[0] = even_a + odd_a;
+  t[1] = even_a - odd_a;
+  t[2] = even_b + odd_b;
+  t[3] = even_b - odd_b;
+  t[4] = fma(d[2], set1(-2.5f), d[0] + d[4]);
+}
+
+FASTCONV_INLINE void input_line(const vf (&d)[7], vf (&t)[7]) {
+  const vf even_a = fma(d[4], set1(0.25f), fma(d[2], set1(-1.25f), d[0]));
+  const vf even_b = fma(d[2], set1(-4.25f), d[0] + d[4]);
+  const vf even_c = fma(d[4], set1(4.0f), fma(d[2], set1(-5.0f), d[0]));
+  vf odd_a, odd_b, odd_c;
+  odd_lines(d, odd_a, odd_b, odd_c);
+  t[0] = even_a + odd_a;
+  t[1] = even_a - odd_a;
+  t[2] = even_b + odd_b;
+  t[3] = even_b - odd_b;
+  t[4] = even_c + odd_c;
+  t[5] = even_c - odd_c;
+  t[6] = fma(d[2] - d[4], set1(5.25f), d[6] - d[0]);
+}
+
+// One line of A^T m: F(2, 3), F(2, 5), F(4, 3), F(4, 5).
 FASTCONV_INLINE void output_line(const vf (&m)[6], vf (&y)[2]) {
   y[0] = m[0] + (m[1] + m[2]) + (m[3] + m[4]);
   y[1] = fma(m[1] - m[2], set1(kRootHalf), fma(m[3] - m[4], set1(kRoot2), m[5]));
@@ -52,7 +113,38 @@ FASTCONV_INLINE void output_line(const vf (&m)[6], vf (&y)[4]) {
   y[3] = fma(difference_a, set1(0.5f * kRootHalf), fma(difference_b, set1(2.0f * kRoot2), m[5]));
 }
 
-// One line of G g: F(2, 3), F(4, 3), F(2, 5).
+FASTCONV_INLINE void output_line(const vf (&m)[8], vf (&y)[4]) {
+  const vf sum_a = m[1] + m[2], difference_a = m[1] - m[2];
+  const vf sum_b = m[3] + m[4], difference_b = m[3] - m[4];
+  const vf sum_c = m[5] + m[6], difference_c = m[5] - m[6];
+  y[0] = (m[0] + sum_a) + (sum_b + sum_c);
+  y[1] = fma(difference_a, set1(0.5f), fma(difference_c, set1(2.0f), difference_b));
+  y[2] = fma(sum_a, set1(0.25f), fma(sum_c, set1(4.0f), sum_b));
+  y[3] = fma(difference_a, set1(0.125f), fma(difference_c, set1(8.0f), difference_b + m[7]));
+}
+
+// Of a short tile: F(1, 3), F(1, 5), F(3, 3), F(3, 5).
+FASTCONV_INLINE void output_line(const vf (&m)[3], vf (&y)[1]) { y[0] = m[0] + m[1] - m[2]; }
+
+FASTCONV_INLINE void output_line(const vf (&m)[5], vf (&y)[1]) {
+  y[0] = (m[0] + m[1]) + (m[2] + m[3]) + m[4];
+}
+
+FASTCONV_INLINE void output_line(const vf (&m)[5], vf (&y)[3]) {
+  y[0] = (m[0] + m[1]) + (m[2] + m[3]);
+  y[1] = fma(m[0] - m[1], set1(kRootHalf), (m[2] - m[3]) * set1(kRoot2));
+  y[2] = fma(m[0] + m[1], set1(0.5f), fma(m[2] + m[3], set1(2.0f), m[4]));
+}
+
+FASTCONV_INLINE void output_line(const vf (&m)[7], vf (&y)[3]) {
+  const vf sum_a = m[0] + m[1], sum_b = m[2] + m[3], sum_c = m[4] + m[5];
+  const vf odd_a = (m[0] - m[1]) * set1(0.5f), odd_b = m[2] - m[3];
+  y[0] = sum_a + (sum_b + sum_c);
+  y[1] = fma(m[4] - m[5], set1(2.0f), odd_a + odd_b);
+  y[2] = fma(sum_a, set1(0.25f), fma(sum_c, set1(4.0f), sum_b + m[6]));
+}
+
+// One line of G g: F(2, 3), F(4, 3), F(2, 5), F(4, 5).
 FASTCONV_INLINE void weight_line(const vf (&g)[3], vf (&t)[4]) {
   const vf half = set1(0.5f);
   const vf even = (g[0] + g[2]) * half, odd = g[1] * half;
@@ -88,6 +180,23 @@ FASTCONV_INLINE void weight_line(const vf (&g)[5], vf (&t)[6]) {
   t[5] = g[4];
 }
 
+FASTCONV_INLINE void weight_line(const vf (&g)[5], vf (&t)[8]) {
+  constexpr float k = 2.0f / 45;
+  const vf even_a = fma(g[0], set1(16 * k), fma(g[2], set1(4 * k), g[4] * set1(k)));
+  const vf odd_a = fma(g[1], set1(8 * k), g[3] * set1(2 * k));
+  const vf even_b = (g[0] + g[2] + g[4]) * set1(-2.0f / 9), odd_b = (g[1] + g[3]) * set1(-2.0f / 9);
+  const vf even_c = fma(g[0], set1(k / 4), fma(g[2], set1(k), g[4] * set1(4 * k)));
+  const vf odd_c = fma(g[1], set1(k / 2), g[3] * set1(2 * k));
+  t[0] = g[0];
+  t[1] = even_a + odd_a;
+  t[2] = even_a - odd_a;
+  t[3] = even_b + odd_b;
+  t[4] = even_b - odd_b;
+  t[5] = even_c + odd_c;
+  t[6] = even_c - odd_c;
+  t[7] = g[4];
+}
+
 template <int T, int R>
 void weights(const float* taps, std::int64_t floats, float* u, std::int64_t u_stride) {
   for (std::int64_t i = 0; i < floats; i += W) {
@@ -97,55 +206,74 @@ void weights(const float* taps, std::int64_t floats, float* u, std::int64_t u_st
   }
 }
 
-template <int T, bool WHOLE>
+// A tile that is short one way has no first position that way.
+template <int T, int SHORT_H, int SHORT_W, bool WHOLE>
 FASTCONV_INLINE void input_block(const float* const* pixels, std::int64_t c, std::int64_t lanes,
                                  float* v, std::int64_t v_stride) {
-  both_ways<T, T>(
-      [&](int i) { return WHOLE ? load(pixels[i] + c) : load_first(pixels[i] + c, lanes); },
+  both_ways<T - SHORT_H, T - SHORT_H, T - SHORT_W, T - SHORT_W>(
+      [&](int i, int j) {
+        const float* p = pixels[i * T + j] + c;
+        return WHOLE ? load(p) : load_first(p, lanes);
+      },
       FASTCONV_LINE(input_line),
-      [&](int position, vf value) {
-        float* p = v + position * v_stride + c;
+      [&](int i, int j, vf value) {
+        float* p = v + ((i + SHORT_H) * T + j + SHORT_W) * v_stride + c;
         WHOLE ? store(p, value) : store_first(p, value, lanes);
       });
 }
 
-template <int T>
+template <int T, int SHORT_H, int SHORT_W>
 void input(const float* const* pixels, std::int64_t channels, float* v, std::int64_t v_stride) {
   std::int64_t c = 0;
-  for (; c + W <= channels; c += W) input_block<T, true>(pixels, c, W, v, v_stride);
-  if (c < channels) input_block<T, false>(pixels, c, channels - c, v, v_stride);
+  for (; c + W <= channels; c += W) {
+    input_block<T, SHORT_H, SHORT_W, true>(pixels, c, W, v, v_stride);
+  }
+  if (c < channels) {
+    input_block<T, SHORT_H, SHORT_W, false>(pixels, c, channels - c, v, v_stride);
+  }
 }
 
-template <int M, int T, bool WHOLE>
+template <int M, int T, int SHORT_H, int SHORT_W, bool WHOLE>
 FASTCONV_INLINE void output_block(const WinogradOutput& job, std::int64_t c, std::int64_t lanes) {
   const auto read = [&](const float* p) { return WHOLE ? load(p) : load_first(p, lanes); };
   const vf bias = job.bias == nullptr ? zero() : read(job.bias + c);
-  both_ways<T, M>([&](int position) { return read(job.m + position * job.m_stride + c); },
-                  FASTCONV_LINE(output_line),
-                  [&](int pixel, vf value) {
-                    const int i = pixel / M, j = pixel % M;
-                    if (i >= job.height || j >= job.width) return;
-                    const std::int64_t at = i * job.out_row + j * job.out_pixel + c;
-                    value = value + bias;
-                    if (job.residual != nullptr) value = value + read(job.residual + at);
-                    value = activate(value, job.activation);
-                    WHOLE ? store(job.out + at, value) : store_first(job.out + at, value, lanes);
-                  });
+  both_ways<T - SHORT_H, M - SHORT_H, T - SHORT_W, M - SHORT_W>(
+      [&](int i, int j) {
+        return read(job.m + ((i + SHORT_H) * T + j + SHORT_W) * job.m_stride + c);
+      },
+      FASTCONV_LINE(output_line),
+      [&](int i, int j, vf value) {
+        if (i >= job.height || j >= job.width) return;
+        const std::int64_t at = i * job.out_row + j * job.out_pixel + c;
+        value = value + bias;
+        if (job.residual != nullptr) value = value + read(job.residual + at);
+        value = activate(value, job.activation);
+        WHOLE ? store(job.out + at, value) : store_first(job.out + at, value, lanes);
+      });
 }
 
-template <int M, int T>
+template <int M, int T, int SHORT_H, int SHORT_W>
 void output(const WinogradOutput& job) {
   std::int64_t c = 0;
-  for (; c + W <= job.columns; c += W) output_block<M, T, true>(job, c, W);
-  if (c < job.columns) output_block<M, T, false>(job, c, job.columns - c);
+  for (; c + W <= job.columns; c += W) {
+    output_block<M, T, SHORT_H, SHORT_W, true>(job, c, W);
+  }
+  if (c < job.columns) output_block<M, T, SHORT_H, SHORT_W, false>(job, c, job.columns - c);
+}
+
+template <int M, int R>
+constexpr WinogradForm form() {
+  constexpr int T = M + R - 1;
+  return {{{input<T, 0, 0>, input<T, 0, 1>}, {input<T, 1, 0>, input<T, 1, 1>}},
+          {{output<M, T, 0, 0>, output<M, T, 0, 1>}, {output<M, T, 1, 0>, output<M, T, 1, 1>}},
+          weights<T, R>};
 }
 
 }  // namespace
 
 extern const WinogradKernels winograd_kernels_table;
-const WinogradKernels winograd_kernels_table = {{input<4>, input<6>, input<6>},
-                                                {output<2, 4>, output<4, 6>, output<2, 6>},
-                                                {weights<4, 3>, weights<6, 3>, weights<6, 5>}};
+const WinogradKernels winograd_kernels_table = {
+    {form<2, 3>(), form<4, 3>(), form<2, 5>(), form<4, 5>()}};
 
 }  // namespace FASTCONV_ISA
 }  // namespace fastconv

@@ -109,7 +109,7 @@ Gradient::Task Gradient::task_at(std::int64_t index) const {
 void Gradient::transform(const Task& task, Range pass, const float* grad_out, const float* x,
                          const float* zeros, float* v, float* dm) const {
   const int form = p.kernel_h == 3 ? 1 : 2;
-  const auto input = forward.input[form];
+  const auto input = forward.forms[form].input[0][0];
   const auto spread = backward.spread[form - 1];
   const std::int64_t count = pass.size();
   for (std::int64_t i = 0; i < count; ++i) {
@@ -209,8 +209,7 @@ void Gradient::run(const float* grad_out, const float* x, float* grad_weight) co
 }  // namespace
 
 bool winograd_gradient_pays(const Conv2dParams& p, std::int64_t batch, PictureSize in) {
-  const bool supported = p.kernel_h == 3 ? Winograd::supports(p, 4) : Winograd::supports(p, 2);
-  if (!supported || p.in_channels / p.groups < kMinChannels) return false;
+  if (!Winograd::supports(p) || p.in_channels / p.groups < kMinChannels) return false;
   const Gradient gradient(p, batch, in);
   return gradient.cycles() < gradient.direct_cycles();
 }

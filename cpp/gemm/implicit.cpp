@@ -20,6 +20,10 @@ constexpr std::int64_t kStreamBytes = std::int64_t{64} << 20;
 // Less than this many multiply-adds are done before another thread has woken.
 constexpr std::int64_t kMinWorkPerThread = 200'000;
 
+// The first tile that runs across all panels waits for them; with so many after it that counts
+// little.
+constexpr std::int64_t kTilesAcross = 16;
+
 struct KBlock {
   std::int64_t k_begin, k_length;
   std::vector<Run> runs;
@@ -375,6 +379,8 @@ void GemmPlan::Impl::work(const GemmOperands& operands, std::int64_t index, floa
   job.alpha = g.alpha;
   job.stream = stream && reinterpret_cast<std::uintptr_t>(operands.out) % 64 == 0;
 
+  const std::int64_t half_of_l2 = static_cast<std::int64_t>(l2_cache_bytes() / sizeof(float) / 2);
+  const std::int64_t columns = job.n_end - job.n_begin;
   const std::int64_t strips = ceil_div(part.units.size(), strip_units);
   for (std::int64_t i = 0; i < strips; ++i) {
     Range range = split(part.units.size(), strips, i);
@@ -387,6 +393,8 @@ void GemmPlan::Impl::work(const GemmOperands& operands, std::int64_t index, floa
       job.n_runs = static_cast<std::int64_t>(k_blocks[k].runs.size());
       job.k_begin = k_blocks[k].k_begin;
       job.k_length = k_blocks[k].k_length;
+      job.across = part.panels.size() > 1 && job.n_tiles >= kTilesAcross &&
+                   columns * job.k_length <= half_of_l2;
       job.beta = opens ? g.beta : 1.0f;
       job.bias = last ? operands.bias : nullptr;
       // First, so that the result may take the residual's place.

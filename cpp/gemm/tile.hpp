@@ -43,6 +43,7 @@ struct TileJob {
   std::int64_t n_runs;
   const float* a;
   bool cold = false;    // A is in no near cache yet: to be fetched ahead
+  bool across = false;  // every tile runs across all panels, which stay in L2, before the next one
   bool single = false;  // C has one row only, which tiles of one row may sum up in another order
   std::int64_t a_row;   // floats between the rows of a group
   std::int64_t a_step;  // floats between successive k; 1 for the by-row kernels

@@ -244,6 +244,42 @@ std::int64_t panel_width(std::int64_t columns) { return columns > W ? NR : W; }
 // Floats between what a tile reads of B in L2 and what it asks for: some hundred cycles.
 constexpr std::int64_t kNear = 8 * NR;
 
+// Tiles outside, panels inside: a row of C and of the residual is met as a whole, line after line,
+// which the CPU fetches ahead by itself, and a tile's A once.
+void run_across(const TileJob& job, const TileFunction (&functions)[kVecs][MR]) {
+  for (std::int64_t i = 0; i < job.n_tiles; ++i) {
+    const bool last = i + 1 == job.n_tiles;
+    const Tile& tile = job.tiles[i];
+    // During the first panel, what the next tile reads of A.
+    const char* next_a = reinterpret_cast<const char*>(job.b);
+    std::ptrdiff_t a_step = 0;
+    if (job.cold && !last) {
+      const Tile& following = job.tiles[i + 1];
+      next_a = reinterpret_cast<const char*>(job.a + following.a[0] + job.runs[0].a);
+      a_step = following.rows * static_cast<std::ptrdiff_t>(sizeof(float));
+    }
+    const float* panel = job.b;
+    for (std::int64_t n = job.n_begin; n < job.n_end; n += NR, panel += job.panel_stride) {
+      const std::int64_t width = panel_width(job.n_end - n);
+      const float* b = panel + job.k_begin * width;
+      // The first tile fetches the panels, the last one what comes after them.
+      const bool last_panel = n + NR >= job.n_end;
+      const float* next = b;
+      if (!last_panel) {
+        next = panel + job.panel_stride + job.k_begin * panel_width(job.n_end - n - NR);
+      } else if (job.next_b != nullptr) {
+        next = job.next_b;
+      }
+      const bool fetch = last_panel ? last : i == 0;
+      const Ahead ahead = {reinterpret_cast<const char*>(next),
+                           fetch ? width * static_cast<std::ptrdiff_t>(sizeof(float)) : 0, next_a,
+                           a_step};
+      functions[width / W - 1][tile.rows - 1](job, tile, b, n, ahead);
+      a_step = 0;
+    }
+  }
+}
+
 // Panels outside, tiles inside: a panel stays in L1 or L2 while all tiles use it.
 void run(const TileJob& job, const TileFunction (&functions)[kVecs][MR]) {
   const float* panel = job.b;
@@ -291,7 +327,11 @@ void run(const TileJob& job, const TileFunction (&functions)[kVecs][MR]) {
   if (job.stream) stream_end();
 }
 
-void by_row(const TileJob& job) { run(job, kTable.by_row); }
+void by_row(const TileJob& job) {
+  if (!job.across) return run(job, kTable.by_row);
+  run_across(job, kTable.by_row);
+  if (job.stream) stream_end();
+}
 void by_column(const TileJob& job) { run(job, kTable.by_column); }
 
 static_assert(MR <= W, "a vector holds a tile's rows of one k");

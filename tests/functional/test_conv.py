@@ -23,10 +23,12 @@ def array(*shape: int, seed: int = 0) -> np.ndarray:
 # x, weight, and how: the kinds of layers that the five networks have, small, and odd ones.
 CASES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "1x1": ((2, 20, 9, 7), (33, 20, 1, 1), {}),
+    "1x1, many pixels": ((3, 20, 19, 23), (70, 20, 1, 1), {}),
     "1x1, stride 2": ((2, 20, 9, 7), (33, 20, 1, 1), {"stride": 2}),
     "1x1, padded": ((1, 5, 4, 4), (7, 5, 1, 1), {"padding": 1}),
     "3x3": ((2, 16, 10, 11), (40, 16, 3, 3), {"padding": 1}),
     "3x3, first layer": ((1, 3, 30, 30), (64, 3, 3, 3), {"padding": 1}),
+    "3x3, many pixels": ((2, 5, 30, 27), (75, 5, 3, 3), {"padding": 1}),
     "3x3, stride 2": ((2, 8, 15, 14), (16, 8, 3, 3), {"padding": 1, "stride": 2}),
     "3x3 on 7x7": ((3, 12, 7, 7), (18, 12, 3, 3), {"padding": 1}),
     "5x5": ((2, 6, 14, 14), (16, 6, 5, 5), {}),

@@ -30,7 +30,7 @@ struct PictureSize {
 PictureSize conv2d_output_size(const Conv2dParams& params, std::int64_t batch, PictureSize in);
 
 // How a convolution computes. `direct` multiplies exactly what the formula says; the
-// Winograd algorithms, for 3x3 kernels of stride 1 (winograd2: 5x5, too), multiply 2.25 (2.8) or 4
+// Winograd algorithms, for 3x3 and 5x5 kernels of stride 1, multiply 2.25 (5x5: 2.8) or 4 (6.2)
 // times less and lose about one decimal digit; `fastest` chooses among all by estimated time, for
 // each size of picture, and computes neighbouring pixels of few channels together.
 enum class ConvAlgorithm { direct, fastest, winograd2, winograd4 };

@@ -17,11 +17,8 @@ __all__ = ["Packer", "choice_key"]
 _CACHE_BYTES = 32 << 20
 _FEW_CHANNELS = 8
 
-# What the core has for square kernels of stride and dilation 1.
-_BY_KERNEL = {
-    (3, 3): ("direct", "winograd2", "winograd4"),
-    (5, 5): ("direct", "winograd2"),
-}
+# For which, with stride and dilation 1, the core has more than one algorithm.
+_WINOGRAD_KERNELS = ((3, 3), (5, 5))
 
 
 class Packer:
@@ -75,9 +72,10 @@ class Packer:
         channels = node.inputs[0].shape[1]
         depthwise = node["groups"] == channels == node.output.shape[1] > 1
         plain = node["stride"] == node["dilation"] == (1, 1)
-        if not plain or depthwise or _has_few_outputs(node):
+        fits = plain and node["weight"].shape[2:] in _WINOGRAD_KERNELS
+        if not fits or depthwise or _has_few_outputs(node):
             return ("direct",)
-        return _BY_KERNEL.get(node["weight"].shape[2:], ("direct",))
+        return ("direct", "winograd2", "winograd4")
 
     def force(self, algorithm: str) -> None:
         """Pack what has a choice for one algorithm from now on."""
