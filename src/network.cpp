@@ -32,6 +32,7 @@ View make_view(const std::string& memory, std::int64_t offset, std::int64_t pixe
   View view{View::Memory::arena, offset, pixel, size[0], size[1], size[2], size[3]};
   if (memory == "input") view.memory = View::Memory::input;
   if (memory == "output") view.memory = View::Memory::output;
+  if (memory == "turn") view.memory = View::Memory::turn;
   return view;
 }
 
@@ -86,8 +87,8 @@ Arithmetic to_arithmetic(const std::string& name) {
 class BoundNetwork : public Network {
  public:
   BoundNetwork(const View& input, Shape input_shape, Shape output_shape, std::int64_t arena_floats,
-               int threads)
-      : Network(input, product(output_shape), arena_floats, threads),
+               int threads, std::int64_t turn_floats)
+      : Network(input, product(output_shape), arena_floats, threads, turn_floats),
         input_shape_(std::move(input_shape)),
         output_shape_(std::move(output_shape)),
         nchw_(dense_strides(input_shape_, 1, PixelOrder::nchw)),
@@ -221,9 +222,11 @@ void bind_network(py::module_& m) {
                                   py::arg("pixel"), py::arg("size"));
 
   py::class_<BoundNetwork>(m, "Network")
-      .def(py::init<const View&, Shape, Shape, std::int64_t, int>(), py::arg("input"),
+      .def(py::init<const View&, Shape, Shape, std::int64_t, int, std::int64_t>(), py::arg("input"),
            py::arg("input_shape"), py::arg("output_shape"), py::arg("arena_floats"),
-           py::arg("threads"))
+           py::arg("threads"), py::arg("turn_floats") = 0)
+      .def("begin_turn", &BoundNetwork::begin_turn)
+      .def("end_turns", &BoundNetwork::end_turns)
       .def("run", &BoundNetwork::run, py::arg("x"), py::arg("out") = py::none())
       .def("run_timed", &BoundNetwork::run_timed, py::arg("x"))
       .def("set_byte_table",

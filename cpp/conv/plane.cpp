@@ -75,11 +75,14 @@ void PooledPlaneConv2d::run(const float* x, std::int64_t batch, PictureSize in, 
   const std::int64_t line = p.out_channels * (out.w + kPlaneSlack);
   const std::int64_t mine = round_up(strip + line, 16) + 16;
   Scratch scratch(members * mine);
+  const std::int64_t left = std::min(p.pad_left, job.x_row);
+  const std::int64_t width = std::min(in.w, job.x_row - left);
   const auto kernel = plane_kernels().forward;
   parallel_team(members, [&](int member) {
     float* padded = scratch.data() + member * mine;
     PlaneJob band = job;
     band.scratch = padded + strip;
+    std::fill_n(padded, strip, 0.0f);  // left and right of the picture it stays so
     const Range range = split(tasks, members, member);
     for (std::int64_t task = range.begin; task < range.end; ++task) {
       const std::int64_t image = task / bands, first = task % bands * kBand;
@@ -88,12 +91,12 @@ void PooledPlaneConv2d::run(const float* x, std::int64_t batch, PictureSize in, 
       const std::int64_t rows = 2 * band.lines + p.kernel_h - 1;
       for (std::int64_t row = 0; row < rows; ++row) {
         const std::int64_t from = 2 * first + row - p.pad_top;
-        float* to = padded + row * job.x_row;
-        const std::int64_t left = std::min(p.pad_left, job.x_row);
-        const std::int64_t width = from < 0 || from >= in.h ? 0 : std::min(in.w, job.x_row - left);
-        std::fill_n(to, left, 0.0f);
-        std::copy_n(x + (image * in.h + (width > 0 ? from : 0)) * in.w, width, to + left);
-        std::fill_n(to + left + width, job.x_row - left - width, 0.0f);
+        float* to = padded + row * job.x_row + left;
+        if (from < 0 || from >= in.h) {
+          std::fill_n(to, width, 0.0f);
+        } else {
+          std::copy_n(x + (image * in.h + from) * in.w, width, to);
+        }
       }
       kernel(band, padded, y + (image * out.h + first) * out.w * y_pixel);
     }

@@ -41,15 +41,21 @@ FASTCONV_INLINE void maxima(const PlaneJob& job, const float* x, std::int64_t fi
       }
     }
   }
+  vf y[C];
 #pragma GCC unroll 6
   for (int c = 0; c < C; ++c) {
     const vf left = max_nan(sums[c][0][0], sums[c][1][0]);
     const vf right = max_nan(sums[c][0][1], sums[c][1][1]);
-    vf y = max_nan(unzip_even(left, right), unzip_odd(left, right));
-    // Bias and activation do not change which is the largest.
-    if (job.bias != nullptr) y = y + set1(job.bias[first + c]);
-    store(to + c * pitch, activate(y, job.activation));
+    y[c] = max_nan(unzip_even(left, right), unzip_odd(left, right));
   }
+  // Bias and activation do not change which is the largest.
+  if (job.bias != nullptr) {
+#pragma GCC unroll 6
+    for (int c = 0; c < C; ++c) y[c] = y[c] + set1(job.bias[first + c]);
+  }
+  const Activation activation = job.activation;
+#pragma GCC unroll 6
+  for (int c = 0; c < C; ++c) store(to + c * pitch, activate(y[c], activation));
 }
 
 template <int C>
@@ -57,6 +63,29 @@ FASTCONV_INLINE void line_of(const PlaneJob& job, const float* x, std::int64_t f
                              std::int64_t pitch) {
   for (std::int64_t o = 0; o < job.columns; o += W) {
     maxima<C>(job, x + 2 * o, first, job.scratch + first * pitch + o, pitch);
+  }
+}
+
+// At most N channels, `pitch` apart, of all columns to pixels, y_pixel apart. Whole blocks of N are
+// copied where they spill over pixels yet to come only.
+template <int N>
+FASTCONV_INLINE void to_pixels(const float* from, std::int64_t pitch, std::int64_t channels,
+                               std::int64_t columns, float* to, std::int64_t y_pixel) {
+  const std::int64_t blocks = y_pixel == channels ? columns - N / channels : 0;
+  for (std::int64_t first = 0; first < columns; first += W) {
+    vf rows[N];
+#pragma GCC unroll 16
+    for (int c = 0; c < N; ++c) rows[c] = c < channels ? load(from + c * pitch + first) : zero();
+    transpose(rows);
+    const float* pixel = reinterpret_cast<const float*>(rows);
+    const std::int64_t end = columns - first < W ? columns : first + W;
+    for (std::int64_t o = first; o < end; ++o, pixel += N) {
+      if (o < blocks) {
+        __builtin_memcpy(to + o * y_pixel, pixel, N * sizeof(float));
+      } else {
+        for (std::int64_t c = 0; c < channels; ++c) to[o * y_pixel + c] = pixel[c];
+      }
+    }
   }
 }
 
@@ -72,8 +101,16 @@ void forward(const PlaneJob& job, const float* x, float* y) {
     for (; c < job.channels; ++c) line_of<1>(job, from, c, pitch);
 
     float* to = y + line * job.columns * job.y_pixel;
-    for (std::int64_t o = 0; o < job.columns; ++o, to += job.y_pixel) {
-      for (std::int64_t k = 0; k < job.channels; ++k) to[k] = job.scratch[k * pitch + o];
+    for (c = 0; c < job.channels; c += 16) {
+      const float* planes = job.scratch + c * pitch;
+      const std::int64_t left = job.channels - c;
+      if (left > 8) {
+        to_pixels<16>(planes, pitch, left < 16 ? left : 16, job.columns, to + c, job.y_pixel);
+      } else if (left > 4) {
+        to_pixels<8>(planes, pitch, left, job.columns, to + c, job.y_pixel);
+      } else {
+        to_pixels<4>(planes, pitch, left, job.columns, to + c, job.y_pixel);
+      }
     }
   }
 }

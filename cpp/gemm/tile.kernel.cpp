@@ -114,9 +114,13 @@ struct Ahead {
   std::ptrdiff_t a_step;
 };
 
+// Where to B comes when a tile asks for it.
+enum class Hint { none, l1, l2 };
+
 // `given` by reference: a copy on the stack would be read with wider loads than it was written
-// with, and these wait until the stores of the tile before have reached L1.
-template <int ROWS, int VECS>
+// with, and these wait until the stores of the tile before have reached L1. AHEAD: to where B is
+// asked for; where there is nothing to ask for, the loads it takes would cost short tiles a tenth.
+template <int ROWS, int VECS, Hint AHEAD>
 void row_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t n,
               const Ahead& given) {
   constexpr int kFirst = (ROWS + 1) / 2;
@@ -147,10 +151,12 @@ void row_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t
 #pragma GCC unroll 2
         for (int v = 0; v < VECS; ++v) acc[i][v] = fma(a, bv[v], acc[i][v]);
       }
-      __builtin_prefetch(ahead.b);
-      __builtin_prefetch(ahead.a, 0, 2);
-      ahead.b += ahead.b_step;
-      ahead.a += ahead.a_step;
+      if (AHEAD != Hint::none) {
+        __builtin_prefetch(ahead.b, 0, AHEAD == Hint::l1 ? 3 : 2);
+        __builtin_prefetch(ahead.a, 0, 2);
+        ahead.b += ahead.b_step;
+        ahead.a += ahead.a_step;
+      }
       b += VECS * W;
       p0 += sizeof(float);
       p1 += sizeof(float);
@@ -219,13 +225,18 @@ using TileFunction = void (*)(const TileJob&, const Tile&, const float*, std::in
 
 // [vectors - 1][rows - 1]
 struct TileTable {
-  TileFunction by_row[kVecs][MR], by_column[kVecs][MR];
+  TileFunction by_row[kVecs][MR], by_row_l1[kVecs][MR], by_row_near[kVecs][MR];
+  TileFunction by_column[kVecs][MR];
 };
 
 template <int ROWS>
 constexpr void fill(TileTable& table) {
-  table.by_row[0][ROWS - 1] = row_tile<ROWS, 1>;
-  table.by_row[1][ROWS - 1] = row_tile<ROWS, 2>;
+  table.by_row[0][ROWS - 1] = row_tile<ROWS, 1, Hint::l2>;
+  table.by_row[1][ROWS - 1] = row_tile<ROWS, 2, Hint::l2>;
+  table.by_row_l1[0][ROWS - 1] = row_tile<ROWS, 1, Hint::l1>;
+  table.by_row_near[0][ROWS - 1] = row_tile<ROWS, 1, Hint::none>;
+  table.by_row_l1[1][ROWS - 1] = row_tile<ROWS, 2, Hint::l1>;
+  table.by_row_near[1][ROWS - 1] = row_tile<ROWS, 2, Hint::none>;
   table.by_column[0][ROWS - 1] = column_tile<ROWS, 1>;
   table.by_column[1][ROWS - 1] = column_tile<ROWS, 2>;
   if constexpr (ROWS > 1) fill<ROWS - 1>(table);
@@ -280,23 +291,30 @@ void run_across(const TileJob& job, const TileFunction (&functions)[kVecs][MR]) 
   }
 }
 
-// Panels outside, tiles inside: a panel stays in L1 or L2 while all tiles use it.
-void run(const TileJob& job, const TileFunction (&functions)[kVecs][MR]) {
+// What a tile asks for before it begins, rather than with every k: more would keep its own loads
+// waiting.
+constexpr std::ptrdiff_t kAtOnce = 4 * 64;  // bytes
+
+// Panels outside, tiles inside: a panel stays in L1 or L2 while all tiles use it. `near`: the
+// functions for tiles that ask for nothing while they compute.
+void run(const TileJob& job, const TileFunction (&functions)[kVecs][MR],
+         const TileFunction (&near)[kVecs][MR]) {
   const float* panel = job.b;
   std::int64_t count = 0;  // of tiles
   for (std::int64_t n = job.n_begin; n < job.n_end; n += NR, panel += job.panel_stride) {
     const std::int64_t width = panel_width(job.n_end - n);
     const float* b = panel + job.k_begin * width;
-    const TileFunction* by_rows = functions[width / W - 1];
 
     // The tiles of this panel fetch the next one while they compute, each its part.
     const std::int64_t next_width = panel_width(job.n_end - n - NR);
     const float* next = n + NR < job.n_end ? panel + job.panel_stride + job.k_begin * next_width
                                            : (job.next_b != nullptr ? job.next_b : b);
     const std::ptrdiff_t bytes = width * static_cast<std::ptrdiff_t>(sizeof(float));
-    Ahead ahead = {reinterpret_cast<const char*>(next), bytes / job.n_tiles,
+    const std::ptrdiff_t share = bytes * job.k_length / job.n_tiles;
+    const bool at_once = !job.b_in_l2 && (next == b || share <= kAtOnce);
+    Ahead ahead = {reinterpret_cast<const char*>(next), at_once ? 0 : bytes / job.n_tiles,
                    reinterpret_cast<const char*>(b), 0};
-    std::ptrdiff_t part = ahead.b_step * job.k_length;
+    std::ptrdiff_t part = at_once ? share : ahead.b_step * job.k_length;
     if (job.b_in_l2) {
       ahead.b = reinterpret_cast<const char*>(b + kNear);
       ahead.b_step = bytes;
@@ -321,6 +339,13 @@ void run(const TileJob& job, const TileFunction (&functions)[kVecs][MR]) {
         ahead.a = reinterpret_cast<const char*>(job.a + following.a[0] + job.runs[0].a);
         ahead.a_step = following.rows * static_cast<std::ptrdiff_t>(sizeof(float));
       }
+      if (at_once && next != b) {
+        for (std::ptrdiff_t line = 0; line < share; line += 64) {
+          __builtin_prefetch(ahead.b + line, 0, 2);
+        }
+      }
+      const bool asks = ahead.b_step != 0 || ahead.a_step != 0;
+      const TileFunction* by_rows = (asks ? functions : near)[width / W - 1];
       (job.single ? kSingle[width / W - 1] : by_rows[tile.rows - 1])(job, tile, b, n, ahead);
     }
   }
@@ -328,11 +353,12 @@ void run(const TileJob& job, const TileFunction (&functions)[kVecs][MR]) {
 }
 
 void by_row(const TileJob& job) {
-  if (!job.across) return run(job, kTable.by_row);
+  if (!job.across)
+    return run(job, job.b_in_l2 ? kTable.by_row_l1 : kTable.by_row, kTable.by_row_near);
   run_across(job, kTable.by_row);
   if (job.stream) stream_end();
 }
-void by_column(const TileJob& job) { run(job, kTable.by_column); }
+void by_column(const TileJob& job) { run(job, kTable.by_column, kTable.by_column); }
 
 static_assert(MR <= W, "a vector holds a tile's rows of one k");
 

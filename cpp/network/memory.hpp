@@ -12,11 +12,12 @@
 
 namespace fastconv {
 
-// The three memories of one run, and views as pointers into them.
+// The memories of one run, and views as pointers into them.
 struct Memories {
   const float* input;
   float* arena;
   float* output;
+  float* turn;
 
   const float* read(const View& view) const {
     switch (view.memory) {
@@ -24,13 +25,14 @@ struct Memories {
         return input + view.offset;
       case View::Memory::output:
         return output + view.offset;
+      case View::Memory::turn:
+        return turn + view.offset;
       default:
         return arena + view.offset;
     }
   }
-  float* write(const View& view) const {
-    return (view.memory == View::Memory::output ? output : arena) + view.offset;
-  }
+  // As read(), of any memory but the input.
+  float* write(const View& view) const { return const_cast<float*>(read(view)); }
 };
 
 // Arenas of one size: a run takes one and gives it back. As many exist as runs were ever at work at

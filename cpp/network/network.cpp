@@ -2,7 +2,9 @@
 #include "network/network.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <exception>
 
 #include "core/error.hpp"
 #include "core/threads.hpp"
@@ -11,7 +13,13 @@
 namespace fastconv {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 constexpr std::int64_t kGrain = 16384;  // bytes worth a thread
+
+double since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 // Bytes to channels-last floats through a table of 256 values a channel.
 void look_up(const NetworkInput& x, const View& to, const float* table, float* y) {
@@ -43,11 +51,14 @@ bool in_place(const NetworkInput& x, const View& input) {
 }  // namespace
 
 Network::Network(const View& input, std::int64_t output_floats, std::int64_t arena_floats,
-                 int threads)
-    : impl_(new Impl(input, output_floats, arena_floats, threads)) {
-  if (output_floats < 0 || arena_floats < 0 || threads < 0) {
+                 int threads, std::int64_t turn_floats)
+    : impl_(new Impl(input, output_floats, arena_floats, threads, turn_floats)) {
+  if (output_floats < 0 || arena_floats < 0 || threads < 0 || turn_floats < 0) {
     fail("network", "sizes must not be negative",
-         {{"output_floats", output_floats}, {"arena_floats", arena_floats}, {"threads", threads}});
+         {{"output_floats", output_floats},
+          {"arena_floats", arena_floats},
+          {"threads", threads},
+          {"turn_floats", turn_floats}});
   }
   if (!input.dense() || input.memory != View::Memory::arena) {
     fail("network", "the input must have a dense place in the arena",
@@ -71,21 +82,49 @@ std::int64_t Network::steps() const { return static_cast<std::int64_t>(impl_->st
 
 void Network::run(const NetworkInput& x, float* y) const { run_timed(x, y, nullptr); }
 
+// With seconds, the share of each step's time that counts.
+void Network::Impl::run_steps(std::size_t begin, std::size_t end, const Memories& at,
+                              double* seconds, double share) const {
+  for (std::size_t i = begin; i < end; ++i) {
+    const Clock::time_point start = seconds == nullptr ? Clock::time_point() : Clock::now();
+    steps[i](at);
+    if (seconds != nullptr) seconds[i] = since(start) * share;
+  }
+}
+
+// Each thread takes the next turn that nobody has begun.
+void Network::Impl::run_turns(const Stretch& stretch, const Memories& at, double* seconds) {
+  const std::size_t turns = stretch.starts.size();
+  const int members =
+      static_cast<int>(std::min(static_cast<std::size_t>(get_num_threads()), turns));
+  std::atomic<std::size_t> next{0};
+  std::atomic<bool> failed{false};
+  std::exception_ptr failure;
+  parallel_team(members, [&](int) {
+    try {
+      const ThreadScope alone(1);
+      ArenaPool::Lease turn(turn_memories);
+      Memories mine = at;
+      mine.turn = turn.data();
+      for (std::size_t i; (i = next++) < turns;) {
+        const std::size_t end = i + 1 < turns ? stretch.starts[i + 1] : stretch.end;
+        run_steps(stretch.starts[i], end, mine, seconds, 1.0 / members);
+      }
+    } catch (...) {
+      if (!failed.exchange(true)) failure = std::current_exception();
+    }
+  });
+  if (failed) std::rethrow_exception(failure);
+}
+
 void Network::run_timed(const NetworkInput& x, float* y, double* seconds) const {
-  using Clock = std::chrono::steady_clock;
   const View& input = impl_->input;
   if (x.bytes != nullptr && !takes_bytes()) fail("network", "bytes need a byte table");
   const ThreadScope count(impl_->threads);
   ArenaPool::Lease arena(impl_->arenas);
-  Clock::time_point last = seconds == nullptr ? Clock::time_point() : Clock::now();
-  const auto lap = [&] {
-    if (seconds == nullptr) return;
-    const Clock::time_point now = Clock::now();
-    *seconds++ = std::chrono::duration<double>(now - last).count();
-    last = now;
-  };
+  const Clock::time_point start = seconds == nullptr ? Clock::time_point() : Clock::now();
 
-  Memories memories = {x.floats, arena.data(), y};
+  Memories memories = {x.floats, arena.data(), y, nullptr};
   if (!in_place(x, input)) {
     float* to = arena.data() + input.offset;
     if (x.bytes != nullptr) {
@@ -95,10 +134,13 @@ void Network::run_timed(const NetworkInput& x, float* y, double* seconds) const 
     }
     memories.input = to;
   }
-  lap();
-  for (const Impl::Step& step : impl_->steps) {
-    step(memories);
-    lap();
+  if (seconds != nullptr) *seconds++ = since(start);
+  for (const Impl::Stretch& stretch : impl_->stretches) {
+    if (stretch.turns) {
+      impl_->run_turns(stretch, memories, seconds);
+    } else {
+      impl_->run_steps(stretch.starts.front(), stretch.end, memories, seconds, 1.0);
+    }
   }
 }
 

@@ -108,6 +108,11 @@ void Network::Impl::check_read(const char* operation, const View& view) const {
       return check_bounds(operation, view, output_floats);
     case View::Memory::arena:
       return check_bounds(operation, view, arena_floats);
+    case View::Memory::turn:
+      if (stretches.empty() || !stretches.back().turns) {
+        fail(operation, "a turn's memory is for the steps of a turn");
+      }
+      return check_bounds(operation, view, turn_floats);
   }
 }
 
@@ -122,6 +127,23 @@ void Network::Impl::check_dense(const char* operation, const View& x, const View
   require_dense(operation, x);
   require_dense(operation, y);
   require_equal(operation, "sizes", y.floats(), x.floats());
+}
+
+void Network::Impl::add(Step step) {
+  if (stretches.empty()) stretches.push_back({{0}, 0, false});
+  steps.push_back(std::move(step));
+  stretches.back().end = steps.size();
+}
+
+void Network::begin_turn() {
+  std::vector<Impl::Stretch>& stretches = impl_->stretches;
+  if (stretches.empty() || !stretches.back().turns) stretches.push_back({{}, 0, true});
+  stretches.back().starts.push_back(impl_->steps.size());
+  stretches.back().end = impl_->steps.size();
+}
+
+void Network::end_turns() {
+  impl_->stretches.push_back({{impl_->steps.size()}, impl_->steps.size(), false});
 }
 
 std::shared_ptr<const NextWeights> Network::Impl::announce(const NextWeights& weights) {
@@ -147,7 +169,7 @@ void Network::add_conv2d(std::shared_ptr<const PackedConv2d> conv, const View& x
     require_equal(op, "pixel strides", added.pixel, y.pixel);
   }
   auto next = impl_->announce(conv->weights());
-  impl_->steps.push_back(
+  impl_->add(
       [conv = std::move(conv), next = std::move(next), x, y, added, adds](const Memories& at) {
         conv->run(at.read(x), x.pixel, x.n, {x.h, x.w}, adds ? at.read(added) : nullptr,
                   at.write(y), y.pixel, *next);
@@ -163,7 +185,7 @@ void Network::add_conv2d_max_pool2d(std::shared_ptr<const PooledPlaneConv2d> con
   require_equal(op, "channels", x.c, 1);
   const PictureSize size = conv->output_size(x.n, {x.h, x.w});
   require_size(op, y, x.n, size.h, size.w, conv->params().out_channels);
-  impl_->steps.push_back([conv = std::move(conv), x, y](const Memories& at) {
+  impl_->add([conv = std::move(conv), x, y](const Memories& at) {
     conv->run(at.read(x), x.n, {x.h, x.w}, at.write(y), y.pixel);
   });
 }
@@ -178,10 +200,9 @@ void Network::add_linear(std::shared_ptr<const PackedLinear> linear, const View&
   require_equal(op, "features", y.c, linear->out_features());
   require_equal(op, "rows", y.pixels(), x.pixels());
   auto next = impl_->announce(linear->weights());
-  impl_->steps.push_back(
-      [linear = std::move(linear), next = std::move(next), x, y](const Memories& at) {
-        linear->run(at.read(x), x.pixels(), at.write(y), *next);
-      });
+  impl_->add([linear = std::move(linear), next = std::move(next), x, y](const Memories& at) {
+    linear->run(at.read(x), x.pixels(), at.write(y), *next);
+  });
 }
 
 void Network::add_max_pool2d(const PoolWindow& window, const View& x, const View& y) {
@@ -190,7 +211,7 @@ void Network::add_max_pool2d(const PoolWindow& window, const View& x, const View
   impl_->check_write(op, y);
   const PoolSize size = pool_output_size(op, {x.h, x.w}, window);
   require_size(op, y, x.n, size.h, size.w, x.c);
-  impl_->steps.push_back(
+  impl_->add(
       [=](const Memories& at) { max_pool2d(pool_shape(x, y), window, at.read(x), at.write(y)); });
 }
 
@@ -200,7 +221,7 @@ void Network::add_avg_pool2d(const PoolWindow& window, const View& x, const View
   impl_->check_write(op, y);
   const PoolSize size = pool_output_size(op, {x.h, x.w}, window);
   require_size(op, y, x.n, size.h, size.w, x.c);
-  impl_->steps.push_back(
+  impl_->add(
       [=](const Memories& at) { avg_pool2d(pool_shape(x, y), window, at.read(x), at.write(y)); });
 }
 
@@ -209,7 +230,7 @@ void Network::add_adaptive_avg_pool2d(const View& x, const View& y) {
   impl_->check_read(op, x);
   impl_->check_write(op, y);
   require_size(op, y, x.n, y.h, y.w, x.c);
-  impl_->steps.push_back([=](const Memories& at) {
+  impl_->add([=](const Memories& at) {
     adaptive_avg_pool2d(pool_shape(x, y), {y.h, y.w}, at.read(x), at.write(y));
   });
 }
@@ -217,7 +238,7 @@ void Network::add_adaptive_avg_pool2d(const View& x, const View& y) {
 void Network::add_local_response_norm(const LocalResponse& response, const View& x, const View& y) {
   impl_->check_dense("local_response_norm", x, y);
   require_equal("local_response_norm", "channels", y.c, x.c);
-  impl_->steps.push_back([=](const Memories& at) {
+  impl_->add([=](const Memories& at) {
     local_response_norm({x.pixels(), x.c}, response, at.read(x), at.write(y));
   });
 }
@@ -227,30 +248,28 @@ void Network::add_affine(const float* scale, const float* shift, Activation acti
   impl_->check_dense("affine", x, y);
   require_equal("affine", "channels", y.c, x.c);
   // As a batch norm of mean 0 and variance 1.
-  impl_->steps.push_back(
-      [=, scales = copied(scale, x.c), shifts = copied(shift, x.c),
-       zeros = std::vector<float>(static_cast<std::size_t>(x.c), 0.0f),
-       ones = std::vector<float>(static_cast<std::size_t>(x.c), 1.0f)](const Memories& at) {
-        batch_norm({x.pixels(), x.c}, at.read(x), zeros.data(), ones.data(), scales.data(),
-                   shifts.data(), 0.0f, activation, at.write(y));
-      });
+  impl_->add([=, scales = copied(scale, x.c), shifts = copied(shift, x.c),
+              zeros = std::vector<float>(static_cast<std::size_t>(x.c), 0.0f),
+              ones = std::vector<float>(static_cast<std::size_t>(x.c), 1.0f)](const Memories& at) {
+    batch_norm({x.pixels(), x.c}, at.read(x), zeros.data(), ones.data(), scales.data(),
+               shifts.data(), 0.0f, activation, at.write(y));
+  });
 }
 
 void Network::add_activation(Activation activation, const View& x, const View& y) {
   impl_->check_dense("activation", x, y);
-  impl_->steps.push_back(
+  impl_->add(
       [=](const Memories& at) { activate(activation, x.floats(), at.read(x), at.write(y)); });
 }
 
 void Network::add_sigmoid(const View& x, const View& y) {
   impl_->check_dense("sigmoid", x, y);
-  impl_->steps.push_back([=](const Memories& at) { sigmoid(x.floats(), at.read(x), at.write(y)); });
+  impl_->add([=](const Memories& at) { sigmoid(x.floats(), at.read(x), at.write(y)); });
 }
 
 void Network::add_tanh(const View& x, const View& y) {
   impl_->check_dense("tanh", x, y);
-  impl_->steps.push_back(
-      [=](const Memories& at) { fastconv::tanh(x.floats(), at.read(x), at.write(y)); });
+  impl_->add([=](const Memories& at) { fastconv::tanh(x.floats(), at.read(x), at.write(y)); });
 }
 
 void Network::add_prelu(const ChannelShape& shape, const float* slope, const View& x,
@@ -259,7 +278,7 @@ void Network::add_prelu(const ChannelShape& shape, const float* slope, const Vie
   require_equal(
       "prelu", "sizes", x.floats(),
       checked_mul("prelu", checked_mul("prelu", shape.outer, shape.channels), shape.inner));
-  impl_->steps.push_back([=, slopes = copied(slope, shape.channels)](const Memories& at) {
+  impl_->add([=, slopes = copied(slope, shape.channels)](const Memories& at) {
     prelu(shape, at.read(x), slopes.data(), at.write(y));
   });
 }
@@ -267,7 +286,7 @@ void Network::add_prelu(const ChannelShape& shape, const float* slope, const Vie
 void Network::add_addition(Activation activation, const View& a, const View& b, const View& y) {
   impl_->check_dense("add", a, y);
   impl_->check_dense("add", b, y);
-  impl_->steps.push_back([=](const Memories& at) {
+  impl_->add([=](const Memories& at) {
     add(activation, y.floats(), at.read(a), at.read(b), at.write(y));
   });
 }
@@ -286,9 +305,8 @@ void Network::add_arithmetic(Arithmetic f, std::vector<StridedAxis> axes, const 
   check_axes(op, axes, &StridedAxis::a, a == nullptr ? count : a->floats(), y.floats());
   check_axes(op, axes, &StridedAxis::b, b == nullptr ? count : b->floats(), y.floats());
   const bool has_a = a != nullptr, has_b = b != nullptr;
-  impl_->steps.push_back([=, axes = std::move(axes), view_a = has_a ? *a : y,
-                          view_b = has_b ? *b : y,
-                          held = copied(constant, has_a && has_b ? 0 : count)](const Memories& at) {
+  impl_->add([=, axes = std::move(axes), view_a = has_a ? *a : y, view_b = has_b ? *b : y,
+              held = copied(constant, has_a && has_b ? 0 : count)](const Memories& at) {
     arithmetic(f, axes, has_a ? at.read(view_a) : held.data(),
                has_b ? at.read(view_b) : held.data(), at.write(y));
   });
@@ -303,7 +321,7 @@ void Network::add_gather(std::vector<StridedAxis> axes, std::int64_t first, cons
   require_dense(op, y);
   if (first < 0) fail(op, "sizes must not be negative", {{"first", first}});
   check_axes(op, axes, &StridedAxis::a, x.floats() - first, y.floats());
-  impl_->steps.push_back([=, axes = std::move(axes)](const Memories& at) {
+  impl_->add([=, axes = std::move(axes)](const Memories& at) {
     gather(axes, at.read(x) + first, at.write(y));
   });
 }
@@ -320,7 +338,7 @@ void Network::add_take(std::vector<std::int64_t> channels, const View& x, const 
       fail(op, "channels must be those of x", {{"channel", channel}, {"channels", x.c}});
     }
   }
-  impl_->steps.push_back([=, channels = std::move(channels)](const Memories& at) {
+  impl_->add([=, channels = std::move(channels)](const Memories& at) {
     take(x.pixels(), x.c, channels, at.read(x), at.write(y));
   });
 }
@@ -330,7 +348,7 @@ void Network::add_softmax(const SoftmaxShape& shape, bool logarithm, const View&
   impl_->check_dense(op, x, y);
   require_equal(op, "sizes", x.floats(),
                 checked_mul(op, checked_mul(op, shape.outer, shape.classes), shape.inner));
-  impl_->steps.push_back([=](const Memories& at) {
+  impl_->add([=](const Memories& at) {
     (logarithm ? log_softmax : softmax)(shape, at.read(x), at.write(y));
   });
 }
@@ -339,7 +357,7 @@ void Network::add_copy(const View& x, const View& y) {
   impl_->check_read("copy", x);
   impl_->check_write("copy", y);
   require_size("copy", y, x.n, x.h, x.w, x.c);
-  impl_->steps.push_back([=](const Memories& at) { copy_pixels(x, at.read(x), y, at.write(y)); });
+  impl_->add([=](const Memories& at) { copy_pixels(x, at.read(x), y, at.write(y)); });
 }
 
 void Network::add_pad(std::int64_t top, std::int64_t bottom, std::int64_t left, std::int64_t right,
@@ -351,18 +369,18 @@ void Network::add_pad(std::int64_t top, std::int64_t bottom, std::int64_t left, 
   require_dense("pad", x);
   require_dense("pad", y);
   require_size("pad", y, x.n, p.padded_h(), p.padded_w(), x.c);
-  impl_->steps.push_back([=](const Memories& at) { pad(p, at.read(x), value, at.write(y)); });
+  impl_->add([=](const Memories& at) { pad(p, at.read(x), value, at.write(y)); });
 }
 
 void Network::add_to_nchw(const View& x, const View& y) {
   impl_->check_dense("to_nchw", x, y);
-  impl_->steps.push_back(
+  impl_->add(
       [=](const Memories& at) { nhwc_to_nchw(x.n, x.c, x.h * x.w, at.read(x), at.write(y)); });
 }
 
 void Network::add_to_nhwc(const View& x, const View& y) {
   impl_->check_dense("to_nhwc", x, y);
-  impl_->steps.push_back(
+  impl_->add(
       [=](const Memories& at) { nchw_to_nhwc(y.n, y.c, y.h * y.w, at.read(x), at.write(y)); });
 }
 

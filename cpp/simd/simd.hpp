@@ -57,17 +57,19 @@ FASTCONV_INLINE float sum(vf v) {
   return lane[0];
 }
 
-// Transposes W vectors of W floats: log2(W) rounds of perfect shuffles.
-FASTCONV_INLINE void transpose(vf (&rows)[W]) {
-  for (int round = 1; round < W; round *= 2) {
-    vf next[W];
+// Transposes N vectors, N a power of two: their first floats, then their second, and so on. log2(N)
+// rounds of perfect shuffles.
+template <int N>
+FASTCONV_INLINE void transpose(vf (&rows)[N]) {
+  for (int round = 1; round < N; round *= 2) {
+    vf next[N];
 #pragma GCC unroll 16
-    for (int i = 0; i < W / 2; ++i) {
-      next[2 * i] = zip_low(rows[i], rows[i + W / 2]);
-      next[2 * i + 1] = zip_high(rows[i], rows[i + W / 2]);
+    for (int i = 0; i < N / 2; ++i) {
+      next[2 * i] = zip_low(rows[i], rows[i + N / 2]);
+      next[2 * i + 1] = zip_high(rows[i], rows[i + N / 2]);
     }
 #pragma GCC unroll 16
-    for (int i = 0; i < W; ++i) rows[i] = next[i];
+    for (int i = 0; i < N; ++i) rows[i] = next[i];
   }
 }
 

@@ -55,6 +55,36 @@ void compare_with_loops(const Conv2dParams& p, std::int64_t batch, PictureSize i
   EXPECT(worst < 1e-4);
 }
 
+// Into the channels of a wider picture, whose other channels stay.
+void compare_with_pooled(std::int64_t channels) {
+  const Conv2dParams p = {1, channels, 3, 3, 1, 1, 1, 1, 1, 1};
+  const PictureSize in = {7, 41}, half = {3, 20};
+  const auto x = numbers(2 * in.h * in.w), weight = numbers(channels * 9), bias = numbers(channels);
+  std::vector<float> y(static_cast<std::size_t>(2 * in.h * in.w * channels));
+  PackedConv2d(p, weight.data(), bias.data()).run(x.data(), 2, in, nullptr, y.data());
+  const std::int64_t pixel = channels + 3;
+  std::vector<float> pooled(static_cast<std::size_t>(2 * half.h * half.w * pixel), NAN);
+  PooledPlaneConv2d(p, weight.data(), bias.data(), {}).run(x.data(), 2, in, pooled.data(), pixel);
+  double worst = 0;
+  for (std::int64_t i = 0; i < 2 * half.h * half.w; ++i) {
+    const std::int64_t n = i / (half.h * half.w), line = i / half.w % half.h, o = i % half.w;
+    for (std::int64_t c = 0; c < pixel; ++c) {
+      const float value = pooled[static_cast<std::size_t>(i * pixel + c)];
+      if (c >= channels) {
+        EXPECT(std::isnan(value));
+        continue;
+      }
+      float largest = -INFINITY;
+      for (std::int64_t tap = 0; tap < 4; ++tap) {
+        const std::int64_t at = (n * in.h + 2 * line + tap / 2) * in.w + 2 * o + tap % 2;
+        largest = std::fmax(largest, y[static_cast<std::size_t>(at * channels + c)]);
+      }
+      worst = std::fmax(worst, std::isnan(value) ? INFINITY : std::fabs(value - largest));
+    }
+  }
+  EXPECT(worst < 1e-5);
+}
+
 }  // namespace
 
 int main() {
@@ -65,6 +95,7 @@ int main() {
       compare_with_loops({3, 20, 3, 3, 1, 1, 1, 1, 1, 1}, 2, {12, 9});
       compare_with_loops({16, 33, 1, 1, 2, 2}, 2, {7, 9});
       compare_with_loops({6, 8, 5, 3, 1, 2, 2, 1, 0, 3, 2, 1, 2}, 1, {13, 11});
+      for (std::int64_t channels : {1, 4, 6, 9, 21}) compare_with_pooled(channels);
       compare_with_loops({10, 10, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 10}, 1, {9, 8});
     }
   }

@@ -74,6 +74,30 @@ int main() {
     EXPECT((y == std::vector<float>{1, 22, 1, 22}));
     for (double s : seconds) EXPECT(s >= 0);
   }
+  // Each half of the input is a turn; the sum of both follows.
+  Network turns({kArena, 0, 1, 2, 1, 5, 1}, 5, 20, 2, 5);
+  for (std::int64_t i = 0; i < 2; ++i) {
+    const View half = {kInput, 5 * i, 1, 1, 1, 5, 1}, mine = {View::Memory::turn, 0, 1, 1, 1, 5, 1};
+    turns.begin_turn();
+    turns.add_activation({Activation::relu, 0, 0}, half, mine);
+    turns.add_addition({}, mine, half, {kArena, 5 * i, 1, 1, 1, 5, 1});
+  }
+  turns.end_turns();
+  turns.add_addition({}, {kArena, 0, 1, 1, 1, 5, 1}, {kArena, 5, 1, 1, 1, 5, 1},
+                     {kOutput, 0, 1, 1, 1, 5, 1});
+  EXPECT(turns.steps() == 5);
+  const std::vector<float> both = {1, -2, 3, -4, 5, 10, 20, 30, 40, -50};
+  for (int i = 0; i < 50; ++i) {
+    std::vector<float> y(5, NAN);
+    double seconds[6] = {-1, -1, -1, -1, -1, -1};
+    turns.run_timed({both.data(), PixelOrder::nhwc}, y.data(), seconds);
+    EXPECT((y == std::vector<float>{22, 38, 66, 76, -40}));
+    for (double s : seconds) EXPECT(s >= 0);
+  }
+  const View outside = {View::Memory::turn, 0, 1, 1, 1, 5, 1};
+  EXPECT(error_of([&] { turns.add_sigmoid(outside, outside); }) ==
+         "sigmoid: a turn's memory is for the steps of a turn");
+
   Network network({kArena, 0, 3, 1, 4, 5, 3}, 4, 60);
   const View x = {kInput, 0, 3, 1, 4, 5, 3};
   EXPECT(error_of([&] { network.add_sigmoid(x, {kArena, 1, 3, 1, 4, 5, 3}); }) ==

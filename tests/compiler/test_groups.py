@@ -51,6 +51,56 @@ def test_any_groups_give_the_same_bits(monkeypatch, batch, parts):
         np.testing.assert_array_equal(grouped(x), expected)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("batch, parts", [(2, (0, 13, 2)), (7, (0, 5, 2)), (9, (2, 13, 3))])
+def test_threads_that_take_turns_give_the_same_bits(monkeypatch, threads, batch, parts):
+    net = randomise(Residual())
+    x = np.random.default_rng(1).standard_normal((batch, 3, 22, 18)).astype(np.float32)
+    monkeypatch.setattr(compiled, "find_groups", lambda graph, threads: ())
+    expected = fastconv.compile(net, x.shape, threads=1)(x)
+    first, end, pictures = parts
+    end = min(end, len(graph_of(net, x.shape).nodes))
+    forced = (Group(first, end, pictures, side_by_side=True),)
+    monkeypatch.setattr(compiled, "find_groups", lambda graph, threads: forced)
+    network = fastconv.compile(net, x.shape, threads=threads)
+    for _ in range(3):
+        np.testing.assert_array_equal(network(x), expected)
+    assert network._plan.turn_floats > 0
+    assert {step.layer for step in network.profile(x, 1).steps} >= {"stem", "late", "head"}
+
+
+@pytest.mark.parametrize("batch", [4, 18, 64])
+def test_threads_share_the_pictures_of_a_small_network(monkeypatch, batch):
+    net = randomise(models.lenet5())
+    x = np.random.default_rng(2).standard_normal((batch, 1, 28, 28)).astype(np.float32)
+    networks = [fastconv.compile(net, x.shape, threads=n) for n in (1, 2, 3)]
+    assert not networks[0]._plan.groups
+    (group,) = networks[1]._plan.groups
+    assert group.side_by_side and group.end == len(networks[1]._graph.nodes)
+    for network in networks[1:]:
+        np.testing.assert_array_equal(network(x), networks[0](x))
+
+
+def test_turns_are_even_and_of_two_pictures_or_more(monkeypatch):
+    net = nn.Sequential(nn.Conv2d(1, 8, 3), nn.Flatten(), nn.Linear(8 * 36, 10)).eval()
+
+    def turns(batch: int, threads: int) -> list[int]:
+        graph = graph_of(net, (batch, 1, 8, 8))
+        groups = find_groups(graph, threads)
+        return [count for node, _, count in schedule(graph, groups) if node is graph.nodes[0]]
+
+    assert turns(64, 2) == [32, 32]
+    assert turns(64, 1) == [64]
+    assert turns(3, 2) == [3]
+    assert turns(5, 2) == [5]  # 3 and 2 would leave a thread idle for a sixth of the time
+    assert turns(64, 3) == [22, 21, 21]
+    assert turns(64, 64) == [64]
+    monkeypatch.setattr(groups, "_NEAR_BYTES", 4 * (36 * 8 * 11 + 10))  # the weights just fit
+    assert turns(64, 2) == [4] * 16
+    monkeypatch.setattr(groups, "_NEAR_BYTES", 4 * 50)
+    assert find_groups(graph_of(net, (64, 1, 8, 8)), 2) == ()
+
+
 def test_early_layers_are_grouped_and_take_less_memory(monkeypatch):
     net = randomise(models.resnet18(num_classes=10))
     x = np.random.default_rng(1).standard_normal((6, 3, 224, 224)).astype(np.float32)

@@ -20,9 +20,9 @@ namespace fastconv {
 
 // Where a step reads or writes: n pictures of h x w pixels of c floats, one pixel `pixel` floats
 // after the other, so that a slice of the channels of a wider picture is a view too. Matrices are
-// pictures of one line. `input` is read only.
+// pictures of one line. `input` is read only, `turn` exists within a turn (begin_turn) alone.
 struct View {
-  enum class Memory { arena, input, output };
+  enum class Memory { arena, input, output, turn };
   Memory memory = Memory::arena;
   std::int64_t offset = 0;  // floats before the first pixel
   std::int64_t pixel = 1;   // at least c; c where the view is dense
@@ -53,9 +53,9 @@ class Network {
   // input: n, h, w and c of a run's x, and where in the arena it is put if it needs converting
   // (floats of one channel or one pixel never do).
   // output_floats: size of a run's y. threads: how many a run may use; 0 follows
-  // get_num_threads().
-  Network(const View& input, std::int64_t output_floats, std::int64_t arena_floats,
-          int threads = 0);
+  // get_num_threads(). turn_floats: size of a turn's memory.
+  Network(const View& input, std::int64_t output_floats, std::int64_t arena_floats, int threads = 0,
+          std::int64_t turn_floats = 0);
   ~Network();
   Network(Network&&) noexcept;
   Network& operator=(Network&&) noexcept;
@@ -109,6 +109,12 @@ class Network {
   void add_to_nchw(const View& x, const View& y);
   void add_to_nhwc(const View& x, const View& y);
 
+  // The steps from here to the next begin_turn() or end_turns() are a turn: one thread runs them
+  // all, in a memory of their own, while others run the turns before and after. What one turn
+  // writes outside of that memory no other may touch.
+  void begin_turn();
+  void end_turns();
+
   // What a byte b of channel k becomes, table[k * 256 + b]: makes runs on bytes possible.
   void set_byte_table(const float* table);
   bool takes_bytes() const;
@@ -117,7 +123,8 @@ class Network {
   // once: each call takes an arena of its own, which stays for later calls. Throws a
   // std::bad_alloc whose message says so where there is no memory for one.
   void run(const NetworkInput& x, float* y) const;
-  // The same; seconds[0] is the time that converting the input took, seconds[1 + i] that of step i.
+  // The same; seconds[0] is the time that converting the input took, seconds[1 + i] that of step i,
+  // divided, within turns, by the number of threads that run them.
   void run_timed(const NetworkInput& x, float* y, double* seconds) const;
 
   std::int64_t steps() const;

@@ -28,9 +28,17 @@ def build(graph: Graph, plan: Plan, packer: Packer, threads: int) -> _core.Netwo
         graph.output.shape,
         plan.arena_floats,
         threads,
+        plan.turn_floats,
     )
     builder = _Builder(network, plan, packer)
+    turns = [group for group in plan.groups if group.side_by_side]
+    first = {graph.nodes[group.first] for group in turns}
+    after = {graph.nodes[group.end] for group in turns if group.end < len(graph.nodes)}
     for node, start, count in schedule(graph, plan.groups):
+        if node in first:
+            network.begin_turn()
+        elif node in after:
+            network.end_turns()
         if is_step(node):
             views = (builder.view(value, start, count) for value in (*node.inputs, node.output))
             try:

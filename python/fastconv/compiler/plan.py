@@ -32,7 +32,8 @@ _IN_PLACE = (
 
 @dataclass(frozen=True)
 class Place:
-    """A view: "arena", "input" or "output", floats before the first pixel, and between pixels."""
+    """A view: "arena", "input", "output" or "turn" (the memory of one turn of a group), floats
+    before the first pixel, and between pixels."""
 
     memory: str
     offset: int
@@ -51,6 +52,7 @@ class Plan:
     input_offset: int
     groups: tuple[Group, ...] = ()
     inner: frozenset[Value] = frozenset()
+    turn_floats: int = 0
 
 
 def plan_memory(graph: Graph, groups: tuple[Group, ...] = (), *, converts_input: bool) -> Plan:
@@ -64,13 +66,14 @@ def plan_memory(graph: Graph, groups: tuple[Group, ...] = (), *, converts_input:
         b for b in distinct if b.memory == "arena" or (b.memory == "input" and converts_input)
     ]
     arena = _arrange(wanted)
+    turn = _arrange(b for b in distinct if b.memory == "turn")
     places = {}
     for value, region in regions.of.items():
         block = blocks[value]
-        start = region.starts[value] + (block.offset if block.memory == "arena" else 0)
+        start = region.starts[value] + (block.offset if block.memory in ("arena", "turn") else 0)
         places[value] = Place(block.memory, start, region.pixel)
     offset = blocks[graph.input].offset if converts_input else 0
-    return Plan(places, arena, offset, groups, frozenset(inside))
+    return Plan(places, arena, offset, groups, frozenset(inside), turn)
 
 
 @dataclass(eq=False)
@@ -171,6 +174,9 @@ def _blocks(graph: Graph, regions: Regions, inside: dict[Value, Group]) -> dict[
                 alike = alike and inside.get(x) == inside.get(node.output)
                 if alike and free and before is not after and not around:
                     _share(blocks, x, node.output)
+    for value, group in inside.items():
+        if group.side_by_side:
+            blocks[value].memory = "turn"
     output = blocks[graph.output]
     assert output.memory == "arena", "copy_input sees to this"
     output.memory = "output"
