@@ -82,8 +82,8 @@ void conv2d_backward_input(const Conv2dParams& p, std::int64_t batch, PictureSiz
   const Conv2dParams q = turned(p);
   if (algorithm != ConvAlgorithm::direct && in.h > 0 && in.w > 0 && size.h > 1 && size.w > 1 &&
       is_convolution(q)) {
-    algorithm = choose(algorithm, q, batch, size, Weights::fresh);
-    if (algorithm != ConvAlgorithm::direct) {
+    if (Winograd::supports(q)) algorithm = choose(algorithm, q, batch, size, Weights::fresh);
+    if (Winograd::supports(q) && algorithm != ConvAlgorithm::direct) {
       return run_winograd(q, algorithm, Winograd::Side::backward, batch, size, grad_out, weight, {},
                           grad_x);
     }
