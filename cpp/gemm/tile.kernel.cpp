@@ -370,24 +370,24 @@ void unpack_taps(const float* src, std::int64_t ld, std::int64_t chunks, std::in
                  std::int64_t channels, std::int64_t taps, std::int64_t columns,
                  std::int64_t k_begin, std::int64_t k_end, float* dst) {
   const std::int64_t length = channels * taps;
-  for (std::int64_t j = 0; j < columns; j += W) {
-    const std::int64_t lanes = columns - j < W ? columns - j : W;
-    std::int64_t t = k_begin % taps;
-    const float* row = src + (t * channels + k_begin / taps) * ld + j;
-    for (std::int64_t k = k_begin; k < k_end; k += W) {
-      const std::int64_t depth = k_end - k < W ? k_end - k : W;
+  std::int64_t c = k_begin / taps, t = k_begin % taps;
+  for (std::int64_t k = k_begin; k < k_end; k += W) {
+    const std::int64_t depth = k_end - k < W ? k_end - k : W;
+    std::int64_t row[W] = {};
+    for (std::int64_t i = 0; i < depth; ++i) {
+      row[i] = (t * channels + c) * ld;
+      if (++t == taps) t = 0, ++c;
+    }
+    for (std::int64_t j = 0; j < columns; j += W) {
+      const std::int64_t lanes = columns - j < W ? columns - j : W;
       vf block[W];
 #pragma GCC unroll 16
-      for (int i = 0; i < W; ++i) {
-        block[i] = zero();
-        if (i >= depth) continue;
-        vf total = load_first(row, lanes);
-        for (std::int64_t n = 1; n < chunks; ++n)
-          total = total + load_first(row + n * chunk, lanes);
-        block[i] = total;
-        const bool last = ++t == taps;  // of this channel
-        row += last ? (1 - (taps - 1) * channels) * ld : channels * ld;
-        if (last) t = 0;
+      for (int i = 0; i < W; ++i) block[i] = load_first(src + row[i] + j, i < depth ? lanes : 0);
+      for (std::int64_t n = 1; n < chunks; ++n) {
+#pragma GCC unroll 16
+        for (int i = 0; i < W; ++i) {
+          block[i] = block[i] + load_first(src + n * chunk + row[i] + j, i < depth ? lanes : 0);
+        }
       }
       transpose(block);
       for (std::int64_t i = 0; i < lanes; ++i)
