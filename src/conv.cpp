@@ -114,7 +114,7 @@ void bind_conv(py::module_& m) {
       "conv2d_backward_input",
       [](const py::array& grad_output, const py::array& weight, const Pair& stride,
          const Sides& padding, const Pair& dilation, std::int64_t groups,
-         const std::string& algorithm, py::array& grad_x) {
+         const std::string& algorithm, py::array& grad_x, bool adds) {
         const ConvAlgorithm how = to_algorithm(algorithm);
         const auto gv = input<float>("conv2d", "grad_output", grad_output, 4);
         const auto wv = input<float>("conv2d", "weight", weight, 4);
@@ -123,10 +123,11 @@ void bind_conv(py::module_& m) {
         const PictureSize in = {ov[1], ov[2]};
         check_picture("grad_output", gv, ov[0], conv2d_output_size(p, ov[0], in), p.out_channels);
         py::gil_scoped_release release;
-        conv2d_backward_input(p, ov[0], in, gv.data, wv.data, ov.data, how);
+        conv2d_backward_input(p, ov[0], in, gv.data, wv.data, ov.data, how, adds);
       },
       py::arg("grad_output"), py::arg("weight"), py::arg("stride"), py::arg("padding"),
-      py::arg("dilation"), py::arg("groups"), py::arg("algorithm"), py::arg("grad_x"));
+      py::arg("dilation"), py::arg("groups"), py::arg("algorithm"), py::arg("grad_x"),
+      py::arg("adds"));
 
   m.def(
       "conv2d_backward_weight",

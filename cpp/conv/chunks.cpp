@@ -6,26 +6,19 @@
 
 namespace fastconv {
 
-void add_chunks(float* sums, std::int64_t chunks, std::int64_t size) {
-  if (chunks < 2) return;
+void unpack_weights(const float* sums, std::int64_t chunks, std::int64_t ld, std::int64_t channels,
+                    std::int64_t taps, std::int64_t outputs, float* grad_weight) {
+  constexpr std::int64_t kSide = 64;  // stretches of four cache lines, both read and written
   const TileKernels& kernels = tile_kernels();
-  parallel_for(ceil_div(size, 1024), 4, [&](std::int64_t begin, std::int64_t end) {
-    begin *= 1024;
-    end = std::min(end * 1024, size);
-    kernels.add_rows(sums + size + begin, size, chunks - 1, end - begin, sums + begin);
-  });
-}
-
-void unpack_weights(const float* sums, std::int64_t ld, std::int64_t channels, std::int64_t taps,
-                    std::int64_t outputs, float* grad_weight) {
-  const TileKernels& kernels = tile_kernels();
-  const std::int64_t block = kernels.lanes;
-  parallel_for(ceil_div(outputs, block), ceil_div(2048, channels * taps),
+  const std::int64_t length = channels * taps, across = ceil_div(outputs, kSide);
+  parallel_for(across * ceil_div(length, kSide), ceil_div(8, chunks),
                [&](std::int64_t begin, std::int64_t end) {
-                 begin *= block;
-                 end = std::min(end * block, outputs);
-                 kernels.unpack_taps(sums + begin, ld, channels, taps, end - begin,
-                                     grad_weight + begin * channels * taps);
+                 for (std::int64_t i = begin; i < end; ++i) {
+                   const std::int64_t first = i % across * kSide, k = i / across * kSide;
+                   kernels.unpack_taps(sums + first, ld, chunks, length * ld, channels, taps,
+                                       std::min(kSide, outputs - first), k,
+                                       std::min(k + kSide, length), grad_weight + first * length);
+                 }
                });
 }
 

@@ -14,12 +14,10 @@ struct ChunkedGradient {
   int threads;
 };
 
-// sums += the chunks - 1 arrays of `size` floats behind it, in their order.
-void add_chunks(float* sums, std::int64_t chunks, std::int64_t size);
-
-// A gradient (taps, channels, outputs), rows ld floats apart, to weights (outputs, channels, taps).
-void unpack_weights(const float* sums, std::int64_t ld, std::int64_t channels, std::int64_t taps,
-                    std::int64_t outputs, float* grad_weight);
+// The sum of `chunks` gradients (taps, channels, outputs), rows ld floats apart, added in their
+// order, to weights (outputs, channels, taps).
+void unpack_weights(const float* sums, std::int64_t chunks, std::int64_t ld, std::int64_t channels,
+                    std::int64_t taps, std::int64_t outputs, float* grad_weight);
 
 // run(task, group, scratch, sums of its chunk) for all tasks of each group; then adds the chunks,
 // in their order, and writes grad_weight.
@@ -38,8 +36,7 @@ void sum_in_chunks(const Conv2dParams& p, const ChunkedGradient& c, float* grad_
         run(i, g, scratch.data() + member * my_scratch, sums.data() + i % c.chunks * size);
       }
     });
-    add_chunks(sums.data(), c.chunks, size);
-    unpack_weights(sums.data(), c.ld, channels, taps, outputs,
+    unpack_weights(sums.data(), c.chunks, c.ld, channels, taps, outputs,
                    grad_weight + g * outputs * channels * taps);
   }
 }

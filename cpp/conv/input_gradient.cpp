@@ -6,6 +6,7 @@
 #include "conv/depthwise.hpp"
 #include "core/memory.hpp"
 #include "core/threads.hpp"
+#include "fastconv/elementwise.hpp"
 #include "gemm/implicit.hpp"
 
 namespace fastconv {
@@ -32,7 +33,7 @@ bool is_product(const Conv2dParams& p, PictureSize in) {
 
 // grad_x (batch, taps * in_channels) = grad_out (batch, out_channels) * weights of that order.
 void multiply(const Conv2dParams& p, std::int64_t batch, const float* grad_out, const float* weight,
-              float* grad_x) {
+              float* grad_x, bool adds) {
   const std::int64_t taps = p.kernel_h * p.kernel_w, row = taps * p.in_channels;
   Scratch ordered(p.out_channels * row);
   parallel_for(p.out_channels, ceil_div(16384, row), [&](std::int64_t begin, std::int64_t end) {
@@ -44,7 +45,7 @@ void multiply(const Conv2dParams& p, std::int64_t batch, const float* grad_out, 
   shape.m = batch;
   shape.n = shape.ldb = shape.ldc = row;
   shape.k = shape.lda = p.out_channels;
-  gemm(shape, 1.0f, grad_out, ordered.data(), 0.0f, grad_x, {});
+  gemm(shape, 1.0f, grad_out, ordered.data(), adds ? 1.0f : 0.0f, grad_x, {});
 }
 
 bool is_convolution(const Conv2dParams& q) {
@@ -74,32 +75,38 @@ std::vector<float> turned_weights(const Conv2dParams& p, const float* weight) {
 // of stride 1 with part of the kernel.
 void conv2d_backward_input(const Conv2dParams& p, std::int64_t batch, PictureSize in,
                            const float* grad_out, const float* weight, float* grad_x,
-                           ConvAlgorithm algorithm) {
+                           ConvAlgorithm algorithm, bool adds) {
   const PictureSize size = conv2d_output_size(p, batch, in);
   const std::int64_t taps = p.kernel_h * p.kernel_w;
   check_backward(algorithm);
-  if (is_product(p, in)) return multiply(p, batch, grad_out, weight, grad_x);
+  if (is_product(p, in)) return multiply(p, batch, grad_out, weight, grad_x, adds);
   const Conv2dParams q = turned(p);
   if (algorithm != ConvAlgorithm::direct && in.h > 0 && in.w > 0 && size.h > 1 && size.w > 1 &&
       is_convolution(q)) {
-    if (Winograd::supports(q)) algorithm = choose(algorithm, q, batch, size, Weights::fresh);
-    if (Winograd::supports(q) && algorithm != ConvAlgorithm::direct) {
-      return run_winograd(q, algorithm, Winograd::Side::backward, batch, size, grad_out, weight, {},
-                          grad_x);
+    Epilogue epilogue;
+    epilogue.residual = adds ? grad_x : nullptr;
+    algorithm = choose(algorithm, q, batch, size, Weights::fresh);
+    if (algorithm != ConvAlgorithm::direct) {
+      return run_winograd(q, algorithm, Winograd::Side::backward, batch, size, grad_out, weight,
+                          epilogue, grad_x);
     }
     if (2 * q.out_channels <= tile_kernels().lanes && q.groups == 1 &&
-        run_neighbours(q, batch, size, grad_out, turned_weights(p, weight).data(), {}, grad_x)) {
+        run_neighbours(q, batch, size, grad_out, turned_weights(p, weight).data(), epilogue,
+                       grad_x)) {
       return;
     }
   }
   if (is_depthwise(p)) {
-    Scratch memory(p.out_channels * taps);
+    const std::int64_t floats = batch * in.h * in.w * p.in_channels;
+    Scratch memory(p.out_channels * taps), own(adds ? floats : 0);
+    float* result = adds ? own.data() : grad_x;
     transpose_small(weight, p.out_channels, taps, memory.data());
     const DepthwiseJob job = {p, batch, in, size, memory.data(), p.in_channels, p.out_channels};
     const DepthwiseKernels& kernels = depthwise_kernels();
     parallel_for(batch * in.h, line_grain(p, in.w), [&](std::int64_t begin, std::int64_t end) {
-      kernels.backward_input(job, grad_out, begin, end, grad_x);
+      kernels.backward_input(job, grad_out, begin, end, result);
     });
+    if (adds) add({}, floats, grad_x, result, grad_x);
     return;
   }
 
@@ -140,6 +147,7 @@ void conv2d_backward_input(const Conv2dParams& p, std::int64_t batch, PictureSiz
           order.push_back(i * p.kernel_w + j);
         }
       }
+      if (adds && order.empty()) continue;
       const std::int64_t k = group_out * static_cast<std::int64_t>(order.size());
       const Panels panels = {&kernels, memory.data(), k, group_in};
       gemm.kernels = &kernels;
@@ -152,8 +160,8 @@ void conv2d_backward_input(const Conv2dParams& p, std::int64_t batch, PictureSiz
         } else {
           panels.pack_taps_back(group_weight, group_out, group_in, taps, order);
         }
-        gemm.run({grad_out + g * group_out, panels.data,
-                  grad_x + (phase_y * in.w + phase_x) * p.in_channels + g * group_in});
+        float* to = grad_x + (phase_y * in.w + phase_x) * p.in_channels + g * group_in;
+        gemm.run({grad_out + g * group_out, panels.data, to, nullptr, adds ? to : nullptr});
       }
     }
   }

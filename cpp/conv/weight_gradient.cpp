@@ -5,8 +5,9 @@
 // A task is a block of dW's rows times a block of its columns times a chunk of the output lines. It
 // goes through its lines in strips: grad_out is packed in panels that stay in L2, and every tile of
 // dW gathers what it reads of x into L1, for all panels; read in place, pixels of 1,024 channels
-// would fall into one set of L1. What is a task depends on the shape alone, and chunks are added in
-// their order, so every bit is the same at any number of threads.
+// would fall into one set of L1. Chunks and strips depend on the shape alone, and are added in
+// their order, so every bit is the same at any number of threads; blocks, which change none, suit
+// the threads.
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -25,7 +26,7 @@ namespace {
 constexpr std::int64_t kStripPixels = 256;  // about: a tile's A and a panel of them fill L1
 constexpr std::int64_t kPackedPixels = 16;
 constexpr std::int64_t kBlockTiles = 20, kBlockPanels = 8;
-constexpr std::int64_t kTasks = 32;           // at least, where there is work for them
+constexpr std::int64_t kRegisterTiles = 256;  // of all chunks, at least: work for many threads
 constexpr std::int64_t kMinWork = 1'000'000;  // multiply-adds of a chunk: more than its sums cost
 
 class WeightGradient {
@@ -53,13 +54,14 @@ class WeightGradient {
     strip_lines =
         std::clamp<std::int64_t>(kStripPixels / out.w, 1, std::max<std::int64_t>(1, lines));
     make_tiles();
-    const std::int64_t n_panels = ceil_div(outputs, kernels.nr);
-    tile_blocks = ceil_div(n_tiles(), kBlockTiles);
-    panel_blocks = ceil_div(n_panels, kBlockPanels);
     const double work = static_cast<double>(lines * out.w) * static_cast<double>(rows * outputs);
     const auto most = static_cast<std::int64_t>(work / kMinWork);
-    chunks = std::clamp<std::int64_t>(std::min(ceil_div(kTasks, tile_blocks * panel_blocks), most),
-                                      1, std::max<std::int64_t>(1, lines / strip_lines));
+    const std::int64_t wanted = ceil_div(kRegisterTiles, n_tiles() * n_panels());
+    for (chunks = 1; chunks < wanted;) chunks *= 2;  // even shares
+    chunks = std::clamp<std::int64_t>(std::min(chunks, most), 1,
+                                      std::max<std::int64_t>(1, lines / strip_lines));
+    threads = static_cast<int>(std::clamp<double>(work / kMinWork, 1, get_num_threads()));
+    choose_blocks();
   }
 
   void run(float* grad_weight) const;
@@ -74,6 +76,7 @@ class WeightGradient {
   };
 
   void make_tiles();
+  void choose_blocks();
   Task task_at(std::int64_t index) const;
   void run_task(const Task& task, std::int64_t group, float* scratch, float* dw) const;
   void copy_strip(Range strip, float* to) const;
@@ -81,9 +84,10 @@ class WeightGradient {
               float* to) const;
 
   std::int64_t n_tiles() const { return static_cast<std::int64_t>(tiles.size()); }
+  std::int64_t n_panels() const { return ceil_div(outputs, kernels.nr); }
   std::int64_t pixels() const { return strip_lines * out.w; }
   std::int64_t panel_floats() const {
-    return pixels() * std::min(kBlockPanels, ceil_div(outputs, kernels.nr)) * kernels.nr;
+    return pixels() * std::min(kBlockPanels, n_panels()) * kernels.nr;
   }
   std::int64_t gathered_floats() const { return round_up(pixels() * kernels.lanes, 16); }
   std::int64_t copy_floats() const {
@@ -102,6 +106,7 @@ class WeightGradient {
   std::int64_t strip_w, strip_lines;
   std::vector<RowTile> tiles;
   std::int64_t tile_blocks, panel_blocks, chunks;
+  int threads;
 };
 
 void WeightGradient::make_tiles() {
@@ -117,10 +122,28 @@ void WeightGradient::make_tiles() {
   }
 }
 
+// The blocks that take the thread with most of them the least time: what a block gathers and packs
+// counts once a tile and once a panel.
+void WeightGradient::choose_blocks() {
+  constexpr std::int64_t kGather = 16, kPack = 12;  // cycles a pixel
+  const std::int64_t first = ceil_div(n_tiles(), kBlockTiles);
+  double best = 0;
+  for (std::int64_t j = ceil_div(n_panels(), kBlockPanels); j <= n_panels(); ++j) {
+    for (std::int64_t i = first; i <= n_tiles(); ++i) {
+      const std::int64_t most = ceil_div(i * j * chunks, threads);
+      const std::int64_t t = ceil_div(n_tiles(), i), n = ceil_div(n_panels(), j);
+      const auto cycles =
+          static_cast<double>(most * (t * n * kernels.mr + t * kGather + n * kPack));
+      if (best == 0 || cycles < best) best = cycles, tile_blocks = i, panel_blocks = j;
+      if (most > 4) break;  // smaller blocks only cost more
+    }
+  }
+}
+
 WeightGradient::Task WeightGradient::task_at(std::int64_t index) const {
   const std::int64_t block = index / chunks;
   return {split(n_tiles(), tile_blocks, block / panel_blocks),
-          split(ceil_div(outputs, kernels.nr), panel_blocks, block % panel_blocks),
+          split(n_panels(), panel_blocks, block % panel_blocks),
           split(lines, chunks, index % chunks)};
 }
 
@@ -251,10 +274,8 @@ void WeightGradient::run(float* grad_weight) const {
     return;
   }
   const std::int64_t tasks = tile_blocks * panel_blocks * chunks;
-  const double work = static_cast<double>(lines * out.w) * static_cast<double>(rows * outputs);
-  const int threads = static_cast<int>(std::min(
-      std::clamp<double>(work / kMinWork, 1, get_num_threads()), static_cast<double>(tasks)));
-  sum_in_chunks(p, {tasks, chunks, panel_floats() + gathered_floats() + copy_floats(), ld, threads},
+  const int members = static_cast<int>(std::min<std::int64_t>(threads, tasks));
+  sum_in_chunks(p, {tasks, chunks, panel_floats() + gathered_floats() + copy_floats(), ld, members},
                 grad_weight, [&](std::int64_t i, std::int64_t group, float* scratch, float* sums) {
                   run_task(task_at(i), group, scratch, sums);
                 });

@@ -82,9 +82,18 @@ class Gradient {
   void transform(const Task& task, Range pass, const float* grad_out, const float* x,
                  const float* zeros, float* v, float* dm) const;
 
-  std::int64_t dm_floats(std::int64_t count) const { return count * block_columns; }
+  // From one position to the next of dU, V and dM: `rows` rows, and an odd number of cache lines,
+  // so that a transform's 36 stores fall into as many sets of L1.
+  static std::int64_t position_floats(std::int64_t rows, std::int64_t row) {
+    return (rows * row / 16 | 1) * 16;
+  }
+  std::int64_t du_position() const { return position_floats(v_row, block_columns); }
+  std::int64_t v_position(std::int64_t count) const { return position_floats(count, v_row); }
+  std::int64_t dm_position(std::int64_t count) const {
+    return position_floats(count, block_columns);
+  }
   std::int64_t scratch_floats() const {
-    return kPositions * (v_row * block_columns + pass_tiles * (v_row + block_columns)) +
+    return kPositions * (du_position() + v_position(pass_tiles) + dm_position(pass_tiles)) +
            std::max(v_row, block_columns);
   }
 
@@ -130,13 +139,13 @@ void Gradient::transform(const Task& task, Range pass, const float* grad_out, co
       }
     };
     gather(x + task.channels.begin, in, p.in_channels, y - p.pad_top, left - p.pad_left, kSide);
-    input(pixels, task.channels.size(), v + i * v_row, count * v_row);
+    input(pixels, task.channels.size(), v + i * v_row, v_position(count));
 
     gather(grad_out + task.columns.begin, out, p.out_channels, y, left, m);
     for (std::int64_t first = 0; first < task.columns.size(); first += kernels.nr) {
       const std::int64_t columns = std::min<std::int64_t>(kernels.nr, task.columns.size() - first);
       const std::int64_t width = columns > kernels.lanes ? kernels.nr : kernels.lanes;
-      spread(pixels, columns, width, dm + first * count + i * width, dm_floats(count));
+      spread(pixels, columns, width, dm + first * count + i * width, dm_position(count));
       for (std::int64_t j = 0; j < m * m; ++j) pixels[j] += pixels[j] == zeros ? 0 : kernels.nr;
     }
   }
@@ -145,12 +154,11 @@ void Gradient::transform(const Task& task, Range pass, const float* grad_out, co
 void Gradient::run_task(const Task& task, const float* grad_out, const float* x, float* scratch,
                         float* to) const {
   float* du = scratch;
-  float* v = du + kPositions * v_row * block_columns;
-  float* dm = v + kPositions * pass_tiles * v_row;
-  float* zeros = dm + kPositions * pass_tiles * block_columns;
+  float* v = du + kPositions * du_position();
+  float* dm = v + kPositions * v_position(pass_tiles);
+  float* zeros = dm + kPositions * dm_position(pass_tiles);
   std::fill_n(zeros, std::max(v_row, block_columns), 0.0f);
   const std::int64_t rows = task.channels.size(), columns = task.columns.size();
-  const std::int64_t du_position = v_row * block_columns;
 
   Tile register_tiles[kBlockChannels];
   const std::int64_t n_tiles = ceil_div(rows, kernels.mr);
@@ -182,16 +190,16 @@ void Gradient::run_task(const Task& task, const float* grad_out, const float* x,
     job.alpha = 1;
     job.beta = s == 0 ? 0.0f : 1.0f;
     for (std::int64_t position = 0; position < kPositions; ++position) {
-      job.a = v + position * count * v_row;
-      job.b = dm + position * dm_floats(count);
-      job.c = du + position * du_position;
+      job.a = v + position * v_position(count);
+      job.b = dm + position * dm_position(count);
+      job.c = du + position * du_position();
       kernels.by_column(job);
     }
   }
 
   const auto collect = backward.collect[p.kernel_h == 3 ? 0 : 1];
   for (std::int64_t c = 0; c < rows; ++c) {
-    collect(du + c * block_columns, du_position, round_up(columns, kernels.lanes),
+    collect(du + c * block_columns, du_position(), round_up(columns, kernels.lanes),
             to + (task.channels.begin + c) * ld + task.columns.begin, channels * ld);
   }
 }

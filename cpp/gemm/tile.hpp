@@ -98,19 +98,17 @@ struct TileKernels {
   void (*pack_taps_back)(const float* src, std::int64_t k_stride, std::int64_t out_channels,
                          std::int64_t taps, const std::int64_t* order, std::int64_t n_order,
                          std::int64_t columns, float* panel);
-  // Back from channels-last k to rows of weights:
-  // dst[j * channels * taps + c * taps + t] = src[(t * channels + c) * ld + j] for j < columns.
-  void (*unpack_taps)(const float* src, std::int64_t ld, std::int64_t channels, std::int64_t taps,
-                      std::int64_t columns, float* dst);
+  // Back from channels-last k to rows of weights, with chunks of their sums added in their order:
+  // dst[j * channels * taps + k] = sum_i src[i * chunk + (t * channels + c) * ld + j]
+  // for j < columns and k_begin <= k < k_end, where k = c * taps + t.
+  void (*unpack_taps)(const float* src, std::int64_t ld, std::int64_t chunks, std::int64_t chunk,
+                      std::int64_t channels, std::int64_t taps, std::int64_t columns,
+                      std::int64_t k_begin, std::int64_t k_end, float* dst);
 
   // dst[c * ld_dst + r] = src[r * ld_src + c]; writes whole vectors, so that a row of dst has room
   // for `rows` rounded up to a multiple of `lanes`.
   void (*transpose)(const float* src, std::int64_t ld_src, std::int64_t rows, std::int64_t columns,
                     float* dst, std::int64_t ld_dst);
-
-  // sums[j] += sum_i x[i * ld + j], row after row.
-  void (*add_rows)(const float* x, std::int64_t ld, std::int64_t rows, std::int64_t columns,
-                   float* sums);
 
   // sums[j] = sum_i x[i * ld + j]
   void (*column_sums)(const float* x, std::int64_t ld, std::int64_t rows, std::int64_t columns,

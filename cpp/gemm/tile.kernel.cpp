@@ -448,37 +448,33 @@ void pack_taps_back(const float* src, std::int64_t k_stride, std::int64_t out_ch
   }
 }
 
-void unpack_taps(const float* src, std::int64_t ld, std::int64_t channels, std::int64_t taps,
-                 std::int64_t columns, float* dst) {
+void unpack_taps(const float* src, std::int64_t ld, std::int64_t chunks, std::int64_t chunk,
+                 std::int64_t channels, std::int64_t taps, std::int64_t columns,
+                 std::int64_t k_begin, std::int64_t k_end, float* dst) {
   const std::int64_t length = channels * taps;
-  for (std::int64_t j = 0; j < columns; j += W) {
-    const std::int64_t lanes = columns - j < W ? columns - j : W;
-    for (std::int64_t k = 0; k < length; k += W) {
-      const std::int64_t depth = length - k < W ? length - k : W;
+  std::int64_t c = k_begin / taps, t = k_begin % taps;
+  for (std::int64_t k = k_begin; k < k_end; k += W) {
+    const std::int64_t depth = k_end - k < W ? k_end - k : W;
+    std::int64_t row[W] = {};
+    for (std::int64_t i = 0; i < depth; ++i) {
+      row[i] = (t * channels + c) * ld;
+      if (++t == taps) t = 0, ++c;
+    }
+    for (std::int64_t j = 0; j < columns; j += W) {
+      const std::int64_t lanes = columns - j < W ? columns - j : W;
       vf block[W];
 #pragma GCC unroll 16
-      for (int i = 0; i < W; ++i) {
-        const std::int64_t c = (k + i) / taps, t = (k + i) % taps;
-        block[i] = i < depth ? load_first(src + (t * channels + c) * ld + j, lanes) : zero();
+      for (int i = 0; i < W; ++i) block[i] = load_first(src + row[i] + j, i < depth ? lanes : 0);
+      for (std::int64_t n = 1; n < chunks; ++n) {
+#pragma GCC unroll 16
+        for (int i = 0; i < W; ++i) {
+          block[i] = block[i] + load_first(src + n * chunk + row[i] + j, i < depth ? lanes : 0);
+        }
       }
       transpose(block);
       for (std::int64_t i = 0; i < lanes; ++i)
         store_first(dst + (j + i) * length + k, block[i], depth);
     }
-  }
-}
-
-void add_rows(const float* x, std::int64_t ld, std::int64_t rows, std::int64_t columns,
-              float* sums) {
-  for (std::int64_t j = 0; j < columns; j += W) {
-    const std::int64_t lanes = columns - j;
-    const bool whole = lanes >= W;
-    vf total = whole ? load(sums + j) : load_first(sums + j, lanes);
-    for (std::int64_t i = 0; i < rows; ++i) {
-      const float* p = x + i * ld + j;
-      total = total + (whole ? load(p) : load_first(p, lanes));
-    }
-    whole ? store(sums + j, total) : store_first(sums + j, total, lanes);
   }
 }
 
@@ -575,7 +571,6 @@ const TileKernels tile_kernels_table = {W,
                                         pack_taps_back,
                                         unpack_taps,
                                         transpose_block,
-                                        add_rows,
                                         column_sums,
                                         dot<float>,
                                         dot<std::uint16_t>};

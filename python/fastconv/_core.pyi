@@ -96,6 +96,7 @@ def conv2d_backward_input(
     groups: int,
     algorithm: str,
     grad_x: _Array,
+    adds: bool,
 ) -> None: ...
 def conv2d_backward_weight(
     grad_output: _Array,

@@ -94,6 +94,51 @@ def test_a_kernel_as_large_as_the_picture(channels: int, size: Any, thread_count
         assert error(y, expected) < 1e-6
 
 
+@pytest.mark.parametrize(
+    ("shape", "filters", "kernel", "stride", "padding", "groups"),
+    [
+        ((2, 33, 14, 13), 21, 1, 1, 0, 1),
+        ((2, 33, 15, 14), 21, 1, 2, 0, 1),  # most pixels are in no window
+        ((2, 10, 9, 11), 12, 3, 2, 1, 2),
+        ((2, 64, 20, 20), 64, 3, 1, 1, 1),  # Winograd's, where it may be
+        ((2, 6, 9, 8), 6, 3, 1, 1, 6),
+        ((5, 7, 4, 3), 30, (4, 3), 1, 0, 1),
+    ],
+)
+@pytest.mark.parametrize("channels_last", [True, False])
+@pytest.mark.parametrize("algorithm", ["direct", "fastest"])
+def test_the_gradient_of_the_picture_is_added_in_place(
+    shape: Any,
+    filters: int,
+    kernel: Any,
+    stride: int,
+    padding: int,
+    groups: int,
+    channels_last: bool,
+    algorithm: str,
+) -> None:
+    rng = np.random.default_rng(0)
+    height, width = kernel if isinstance(kernel, tuple) else (kernel, kernel)
+    weight = rng.standard_normal((filters, shape[1] // groups, height, width)).astype(np.float32)
+    window = (stride, padding, 1, groups)
+    grad = F.conv2d(rng.standard_normal(shape).astype(np.float32), weight, None, *window)
+    total = rng.standard_normal(shape).astype(np.float32)
+    if channels_last:
+        total = np.ascontiguousarray(total.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    exact = (grad.astype(np.float64), weight.astype(np.float64))
+    expected = total.astype(np.float64)
+    reference.conv2d_backward_input(*exact, shape, *window, add_to=expected)
+    y = F.conv2d_backward_input(grad, weight, shape, *window, algorithm=algorithm, add_to=total)
+    assert y is total
+    assert error(total, expected) < 1e-5
+
+
+def test_the_gradient_is_added_to_a_picture_of_its_shape() -> None:
+    x, weight, grad, window = arrays(2, 8, 6, 6, 8, 3, 1, 1)
+    with pytest.raises(ValueError, match=r"conv2d: add_to must have the input's shape"):
+        F.conv2d_backward_input(grad, weight, x.shape, *window, add_to=x[:1])
+
+
 def test_same_bits_at_any_thread_count() -> None:
     x, weight, grad, window = arrays(6, 70, 20, 20, 100, 3, 1, 1)
     assert_same_bits(

@@ -98,10 +98,11 @@ void conv2d(const Conv2dParams& params, std::int64_t batch, PictureSize in, cons
             const float* weight, const Epilogue& epilogue, float* out,
             ConvAlgorithm algorithm = ConvAlgorithm::direct);
 
-// The gradient of the picture, of size `in`; overwrites grad_x. algorithm: direct or fastest.
+// The gradient of the picture, of size `in`; overwrites grad_x, or adds to it. algorithm: direct or
+// fastest.
 void conv2d_backward_input(const Conv2dParams& params, std::int64_t batch, PictureSize in,
                            const float* grad_out, const float* weight, float* grad_x,
-                           ConvAlgorithm algorithm = ConvAlgorithm::direct);
+                           ConvAlgorithm algorithm = ConvAlgorithm::direct, bool adds = false);
 
 // The gradient of the weights; overwrites grad_weight. algorithm: direct or fastest.
 void conv2d_backward_weight(const Conv2dParams& params, std::int64_t batch, PictureSize in,

@@ -51,6 +51,13 @@ class Function:
     # Set by the module `tensor`, which needs this one.
     tensor_type: ClassVar[Any] = None
 
+    # Whether what backward returns is its own, with nobody else, unless it is its argument.
+    owns_results: ClassVar[bool] = False
+    # Whether backward adds the gradient of the first argument to `first`, unless that is None, and
+    # returns it.
+    adds_to_first: ClassVar[bool] = False
+
+    first: np.ndarray | None = None
     kernels: Any
     needs_input_grad: tuple[bool, ...]
     saved: tuple[Any, ...] = ()
@@ -118,10 +125,11 @@ def run_backward(root: Tensor, grad: np.ndarray, retain_graph: bool) -> None:
         return
     gradients = {root.node: grad}
     summed: set[Function] = set()
+    made: set[Function] = set()
     for node in _reachable(root.node):
         node_grad = gradients.pop(node, None)
         if node_grad is not None:
-            _run_node(node, node_grad, gradients, summed)
+            _run_node(node, node_grad, gradients, summed, made)
         if not retain_graph:
             node.edges = None
             node.saved = ()
@@ -133,18 +141,22 @@ def _run_node(
     grad: np.ndarray,
     gradients: dict[Function, np.ndarray],
     summed: set[Function],
+    made: set[Function],
 ) -> None:
     """Turn the gradient of a node's output into those of its inputs, and add them up.
 
     `summed` are the nodes whose entry in `gradients` is a sum made here, so that nobody else has
-    the array and it may be added to in place.
+    the array and it may be added to in place; of those in `made`, a node made it that keeps none.
     """
     if node.retained is not None:
         _accumulate_leaf(node.retained, grad, owned=False, name="retain_grad")
+    edges = node.edges or ()
+    first: Any = edges[0] if node.adds_to_first else None
+    node.first = gradients[first] if first in made or first in summed else None
     results = node.backward(node, grad)
     if type(results) is not tuple:
         results = (results,)
-    for edge, result in zip(node.edges or (), results, strict=False):
+    for edge, result in zip(edges, results, strict=False):
         if edge is None or result is None:
             continue
         if type(result) is not np.ndarray:
@@ -156,11 +168,16 @@ def _run_node(
             _accumulate_leaf(edge, result, owned, type(node).__name__)
         elif edge not in gradients:
             gradients[edge] = result
+            if node.owns_results and result is not grad:
+                made.add(edge)
+        elif result is node.first:
+            pass  # where it was added
         elif edge in summed:
             gradients[edge] += result
         else:
             gradients[edge] = _add(node.kernels, gradients[edge], result)
             summed.add(edge)
+    node.first = None
 
 
 def _reachable(root: Function) -> list[Function]:

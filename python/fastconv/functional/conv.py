@@ -103,14 +103,22 @@ def conv2d_backward_input(
     groups: int = 1,
     *,
     algorithm: str = "direct",
+    add_to: Array | None = None,
 ) -> Array:
     """The gradient of conv2d's x.
 
     grad_output (N, O, OH, OW), weight (O, C / groups, KH, KW) -> input_shape (N, C, H, W).
-    algorithm: "direct", or "fastest", which may be Winograd's (see `pack_conv2d`).
+    algorithm: "direct", or "fastest", which may be Winograd's (see `pack_conv2d`). add_to, of
+    input_shape: the gradient is added to it in place, and it is the result.
     """
     grad = _arrays.nhwc("conv2d", "grad_output", grad_output)
-    out = _arrays.empty(_shape4("input_shape", input_shape))
+    shape = _shape4("input_shape", input_shape)
+    if add_to is not None and _arrays.check("conv2d", "add_to", add_to, 4).shape != shape:
+        raise ValueError(
+            f"conv2d: add_to must have the input's shape (add_to={add_to.shape}, input={shape})"
+        )
+    in_place = add_to is not None and add_to.transpose(0, 2, 3, 1).flags.c_contiguous
+    out = add_to if add_to is not None and in_place else _arrays.empty(shape)
     _core.conv2d_backward_input(
         grad,
         _weight(weight),
@@ -120,8 +128,12 @@ def conv2d_backward_input(
         _groups(groups),
         algorithm,
         out.transpose(0, 2, 3, 1),
+        in_place,
     )
-    return out
+    if add_to is None or in_place:
+        return out
+    add_to += out
+    return add_to
 
 
 def conv2d_backward_weight(

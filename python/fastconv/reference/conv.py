@@ -124,8 +124,12 @@ def conv2d_backward_input(
     groups: int = 1,
     *,
     algorithm: str = "direct",
+    add_to: Array | None = None,
 ) -> Array:
-    """Gradient of conv2d with respect to x: (N, O, OH, OW) -> input_shape (N, C, H, W)."""
+    """Gradient of conv2d with respect to x: (N, O, OH, OW) -> input_shape (N, C, H, W).
+
+    It is added to `add_to` in place, if that is given.
+    """
     op = "conv2d_backward_input"
     require_float(op, grad_output=grad_output, weight=weight)
     shape = tuple(input_shape)
@@ -138,7 +142,11 @@ def conv2d_backward_input(
     for n, grad in enumerate(grad_output):
         columns = transposed @ grad.reshape(groups, filters // groups, -1)
         grad_x[n] = _col2im(columns, shape[1:], window, out)
-    return grad_x
+    if add_to is None:
+        return grad_x
+    require_shape(op, shape, add_to=add_to)
+    add_to += grad_x
+    return add_to
 
 
 def conv2d_backward_weight(

@@ -18,6 +18,9 @@ __all__ = ["Conv2d", "ConvTranspose2d", "conv2d", "conv_transpose2d"]
 
 
 class Conv2d(Function):
+    owns_results = True
+    adds_to_first = True
+
     @staticmethod
     def forward(
         ctx: Any,
@@ -47,7 +50,9 @@ class Conv2d(Function):
         kernels, window, how = ctx.kernels, ctx.window, ctx.algorithm
         grad_x = grad_weight = grad_bias = None
         if needs_x:
-            grad_x = kernels.conv2d_backward_input(grad, weight, x.shape, *window, algorithm=how)
+            grad_x = kernels.conv2d_backward_input(
+                grad, weight, x.shape, *window, algorithm=how, add_to=ctx.first
+            )
         if needs_weight:
             grad_weight = kernels.conv2d_backward_weight(
                 grad, x, weight.shape, *window, algorithm=how

@@ -66,6 +66,8 @@ class BatchNorm(Function):
 class BatchNormTraining(Function):
     """With the statistics of the batch, which depend on x; a residual and a ReLU may follow."""
 
+    owns_results = True
+
     @staticmethod
     def forward(
         ctx: Any,
