@@ -93,8 +93,8 @@ class CompiledNetwork:
         """Return the network's output for x, into `out` where given.
 
         x: float32 of the compiled shape, in any memory layout (channels-last is read in place, C
-        order converted); with a preset also uint8, which may then have the shape (N, H, W, C) too, and
-        whose channels are RGB where the preset's are RGB or BGR.
+        order converted); with a preset also uint8, which may then have the shape (N, H, W, C) too,
+        colours as RGB.
         Other batch sizes are compiled when they first come, or a ValueError with batch="error".
         out: float32 of the output's shape, C-contiguous, or channels-last if it has four axes, and
         apart from x.

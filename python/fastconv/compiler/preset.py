@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..data import Preset
 from ..nn.arguments import number
 
-__all__ = ["byte_table", "reverses", "reversed_channels"]
+__all__ = ["byte_table", "reversed_channels", "reverses"]
 
 
 def byte_table(preset: Any, channels: int) -> NDArray[np.float32]:
