@@ -77,8 +77,8 @@ def finetune(
     from .. import models
     from ..train.finetune import compare_starts
     from ..train.folders import folder_loaders
-    from ..train.pretrained import read_pretrained
     from ..zoo.doctor.report import preset_text
+    from ..zoo.pretrained import read_pretrained
 
     if report is not None:
         from ..plots.canvas import new_figure

@@ -17,7 +17,7 @@ from .fit import fit
 from .folders import FolderLoaders, folder_loaders
 from .history import History
 from .logs import CSVLog, JSONLog
-from .pretrained import Pretrained, load_pretrained, read_pretrained, read_weights
+from .pretrained import load_pretrained, read_weights
 from .schedule import Schedule, constant, cosine, one_cycle, step, warm_up
 from .state import State
 from .tensorboard import TensorBoardLog
@@ -33,7 +33,6 @@ __all__ = [
     "History",
     "JSONLog",
     "Mistake",
-    "Pretrained",
     "Run",
     "Schedule",
     "State",
@@ -50,7 +49,6 @@ __all__ = [
     "load_pretrained",
     "one_cycle",
     "predict",
-    "read_pretrained",
     "read_weights",
     "save_checkpoint",
     "split",

@@ -6,70 +6,18 @@ import os
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import Preset
 from ..nn import Module
 from ..nn.heads import heads
 from .checkpoint import load_checkpoint
 from .storage import FORMAT, import_safetensors
 
-__all__ = ["Pretrained", "load_pretrained", "read_npz", "read_pretrained", "read_weights"]
-
-# Formats of state dicts, whose names are the networks' own.
-_PLAIN = ("npz", "fastconv", "pytorch", "safetensors")
-
-
-@dataclass(frozen=True)
-class Pretrained:
-    """Weights to start from, and what their file says of them.
-
-    weights: the state dict, under the names of `fastconv.models`.
-    options: what else `models.get` must be told to build their network, such as its variant; not
-        the number of classes.
-    preset: how photos enter. license: of the weights. Each is None where nothing says it.
-    """
-
-    weights: Mapping[str, NDArray[Any]]
-    options: Mapping[str, Any]
-    preset: Preset | None = None
-    license: str | None = None
-
-
-def read_pretrained(path: str | os.PathLike[str], architecture: str) -> Pretrained:
-    """Return the weights of a network of `fastconv.models` in a file that `zoo.load` knows: of
-    PyTorch, Keras, TensorFlow, ..., by `zoo.save`, .npz, and checkpoints of `fit` (of which it
-    takes the averages, if there are any).
-
-    architecture: a name of `models.list_models()`.
-
-    Weights in a file of this library's or PyTorch's that do not fit are returned as they are: for
-    `load_pretrained`, which says what does not fit. Raises what `zoo.load` raises: ValueError for a
-    file that is damaged, or holds another network.
-    """
-    from .. import zoo  # whose readers need this module
-
-    try:
-        net = zoo.load(path, architecture)
-    except zoo.FormatError as error:
-        archive = zoo.read(path)
-        if archive.architecture is None and archive.build is not None:
-            raise zoo.FormatError(
-                "read_pretrained: weights must have the names of a known zoo; this file describes "
-                "a network of its own: fine-tune that one, with zoo.load and replace_head "
-                f"(file={path}, format={archive.format}, architecture={architecture})"
-            ) from error
-        if archive.architecture is not None or archive.format not in _PLAIN:
-            raise
-        return Pretrained(archive.tensors, {}, archive.preset)
-    assert net.architecture is not None
-    options = {key: value for key, value in net.architecture[1].items() if key != "num_classes"}
-    return Pretrained(net.state_dict(), options, net.preset, net.license)
+__all__ = ["load_pretrained", "read_npz", "read_weights"]
 
 
 def read_weights(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
