@@ -112,19 +112,24 @@ class Preset:
 
     def normalize(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return pictures that `cut` left, (N, H, W, 3), as (N, C, H, W) float32 in the order, with
-        mean and scale; channels are last in memory."""
+        mean and scale; channels are last in memory. Raises TypeError for anything else."""
+        if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[3] != 3:
+            raise TypeError(
+                "Preset.normalize: pictures must be (N, H, W, 3) of uint8 "
+                f"(shape={pictures.shape}, dtype={pictures.dtype})"
+            )
         if self.order == "L":
             source: NDArray[Any] = (pictures.astype(np.float32) @ _LUMA).round()[..., None]
         else:
             source = pictures[..., ::-1] if self.order == "BGR" else pictures
-        mean, scale = (np.array(v, np.float32) for v in (self.mean, self.scale))
-        out = np.empty((*pictures.shape[:3], len(mean)), np.float32)
-        # Channel by channel: loops over the three of a pixel are several times slower.
-        for place in range(len(mean)):
-            channel = out[..., place]
-            channel[...] = source[..., place]
-            channel -= mean[place]
-            channel *= scale[place]
+        out = np.empty((*pictures.shape[:3], len(self.mean)), np.float32)
+        for place in range(len(self.mean)):
+            out[..., place] = source[..., place]
+        # Long loops, not ones of a pixel's channels.
+        n, h, w, c = out.shape
+        lines = out.reshape(n * h, w * c)
+        lines -= np.tile(np.array(self.mean, np.float32), w)
+        lines *= np.tile(np.array(self.scale, np.float32), w)
         standing: NDArray[np.float32] = out.transpose(0, 3, 1, 2)
         return standing
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,7 @@ from ..data import (
 )
 from ..data.loader import Transform
 
-__all__ = ["IMAGENET", "FolderLoaders", "folder_loaders"]
-
-# Mean and deviation of ImageNet's pictures, by which published weights expect theirs normalised.
-IMAGENET: Final = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+__all__ = ["FolderLoaders", "folder_loaders"]
 
 _MARGIN = 8 / 7  # 256 for 224: the middle is cut out of a picture so much larger
 _LEAST_PART = 0.3  # of a picture's area, that a training crop shows
