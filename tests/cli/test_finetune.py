@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,10 @@ pytest.importorskip("PIL", reason="pictures need pillow")
 pytest.importorskip("fastconv._core", reason="fastconv is not built")
 
 import commands
+from fastconv import models, nn, zoo
+from fastconv.data import Preset
 from fastconv.models import resnet20
+from fastconv.train import folder_loaders
 from pictures_on_disk import write_folders
 
 
@@ -50,10 +55,111 @@ def test_three_starts(tmp_path: Path, folders: Path, weights: Path) -> None:
     table = [line for line in lines if re.fullmatch(r"[\w-]+ +\d+.\d% +\d+.\d% +\d+.\d s", line)]
     assert [row.split()[0] for row in table] == names
     assert lines[-1] == f"report saved as {report}"
+    assert lines[1].startswith("pictures enter as RGB, 16x16 cut out of 18, mean (123.675, ")
+    assert lines[1].endswith(", ImageNet's, for want of a preset in weights.npz")
     assert "data:image/png" in report.read_text(encoding="utf-8")
     with np.load(best) as arrays:
         resnet20(2).load_state_dict(arrays)
     assert f"saved as {best}" in lines[-2]
+
+
+@pytest.fixture(scope="module")
+def bgr(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network whose pictures are BGR from 0 to 255."""
+    path = tmp_path_factory.mktemp("weights") / "bgr.safetensors"
+    net = resnet20()
+    net.preset = Preset.caffe(24, None)
+    zoo.save(net, path, license="MIT")
+    return path
+
+
+def test_the_saved_network_predicts(
+    tmp_path: Path, folders: Path, bgr: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Any] = []
+    if importlib.util.find_spec("matplotlib") is not None:
+        monkeypatch.setattr(
+            "fastconv.plots.finetune_sheet", lambda *args, **options: drawn.append(options)
+        )
+        report: list[Any] = ["--report", tmp_path / "report.png"]
+    else:
+        report = []
+    tuned = tmp_path / "tuned.safetensors"
+    result = run(
+        *("resnet20", "--data", folders, "--weights", bgr, "--epochs", 3, "--batch-size", 4),
+        *("--threads", 1, "--save", tuned, *report),
+    )
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert lines[0].startswith("resnet20, pictures of 24x24: ")  # the size of the weights
+    assert lines[1] == (
+        "pictures enter as BGR, 24x24 cut out of 27, mean (103.939, 116.779, 123.68), "
+        "scale (1.0, 1.0, 1.0), as in bgr.safetensors"
+    )
+    net = zoo.load(tuned)
+    assert net.preset == Preset.caffe(24, 27)
+    assert net.classes == ("green", "red")
+    assert net.architecture == ("resnet20", {"num_classes": 2})
+    (name,) = re.findall(r"^weights of ([\w-]+) saved as ", result.output, re.M)
+    assert net.license == (None if name == "scratch" else "MIT")
+    assert not report or drawn[0]["preset"] == net.preset
+
+    # What the command line answers is what validation measured, picture by picture.
+    loader = folder_loaders(folders, 24, preset=Preset.caffe()).val
+    (x, labels) = next(loader.epoch())
+    logits = net(x).numpy()
+    photos = [folders / file for file in loader.dataset.files]
+    answers = commands.succeed("predict", tuned, *photos, "--top", 1).splitlines()[1::2]
+    assert [line.split()[2] for line in answers] == [net.classes[n] for n in logits.argmax(1)]
+    shares = np.exp(logits - logits.max(1, keepdims=True))
+    shares = 100 * shares.max(1) / shares.sum(1)
+    found = [float(line.split("%")[0]) for line in answers]
+    np.testing.assert_allclose(found, shares, atol=0.02)
+    (accuracy,) = re.findall(rf"^{name} +\S+ +(\S+)% ", result.output, re.M)
+    assert float(accuracy) == pytest.approx(100 * np.mean(logits.argmax(1) == labels), abs=0.06)
+
+
+def test_a_size_of_ones_own(tmp_path: Path, folders: Path, bgr: Path) -> None:
+    tuned = tmp_path / "tuned.safetensors"
+    result = run(
+        *("resnet20", "--data", folders, "--weights", bgr, "--epochs", 1),
+        *("--size", 17, "--save", tuned),
+    )
+    assert result.exit_code == 0, result.output
+    assert zoo.load(tuned).preset == Preset.caffe(17, 19)
+
+
+def test_the_variant_of_the_weights(tmp_path: Path, folders: Path) -> None:
+    with nn.init.skip_init():
+        net = models.resnet18(3, variant="caffe", conv1_bias=True)
+    for key, array in net.state_dict().items():
+        array[...] = 1 if "var" in key else 0
+    net.preset = Preset.caffe()
+    source, tuned = tmp_path / "caffe.safetensors", tmp_path / "tuned.safetensors"
+    zoo.save(net, source)
+    result = run(
+        *("resnet18", "--data", folders, "--weights", source, "--epochs", 1),
+        *("--size", 32, "--save", tuned),
+    )
+    assert result.exit_code == 0, result.output
+    options = {"num_classes": 2, "variant": "caffe", "conv1_bias": True}
+    assert zoo.load(tuned).architecture == ("resnet18", options)
+
+
+def test_from_scratch_too(tmp_path: Path, folders: Path) -> None:
+    tuned = tmp_path / "tuned.safetensors"
+    result = run("resnet20", "--data", folders, "--epochs", 1, "--size", 16, "--save", tuned)
+    assert result.exit_code == 0, result.output
+    net = zoo.load(tuned)
+    assert net.preset == Preset.imagenet(16, 18) and net.classes == ("green", "red")
+
+
+def test_grey_weights(tmp_path: Path, folders: Path) -> None:
+    net = resnet20()
+    net.preset = Preset((32, 32), None, "L", (0,), (1,))
+    zoo.save(net, tmp_path / "grey.safetensors")
+    result = run("resnet20", "--data", folders, "--weights", tmp_path / "grey.safetensors")
+    assert "grey.safetensors takes grey pictures, resnet20 coloured ones" in result.output
 
 
 def test_without_weights(folders: Path) -> None:

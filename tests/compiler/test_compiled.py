@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import pickle
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from compare import layouts
 from compiler.networks import Apply, assert_agree, layered, pictures, randomise
 from fastconv import _core, models, nn
 from fastconv.compiler import CompiledNetwork
+from fastconv.data import Preset
 
 NORMAL = (255 * np.array([0.485, 0.456, 0.406]), 1 / (255 * np.array([0.229, 0.224, 0.225])))
 
@@ -189,6 +191,50 @@ def test_pictures_of_bytes(channels: int, preset: Any) -> None:
     np.testing.assert_array_equal(compiled(x[:1]), expected[:1])
 
 
+PRESETS = [
+    Preset.imagenet(12, 14),
+    Preset.caffe(12, 14),
+    Preset((12, 12), None, "BGR", (1, 2, 3), (0.1, -0.2, 0.3)),
+    Preset((12, 12), None, "L", (33.3,), (0.003,)),
+]
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=["imagenet", "caffe", "scaled", "grey"])
+def test_the_networks_preset(preset: Preset) -> None:
+    channels = len(preset.mean)
+    net = randomise(nn.Sequential(nn.Conv2d(channels, 4, 3, padding=1), nn.ReLU()))
+    net.preset = preset
+    compiled = fastconv.compile(net, preset=net.preset)
+    photos = np.random.default_rng(0).integers(0, 256, (2, 12, 12, 3), np.uint8)
+    if preset.order == "L":
+        photos[:] = photos[:, :, :, :1]  # of grey photos luma is what they hold
+    # Photos that need no resizing: what is left of the preset is order, mean and scale.
+    plain = dataclasses.replace(preset, resize=None).batch(photos)
+    expected = layered(net, plain[:1])
+    cut = photos[:1, :, :, :channels]
+    given = cut.copy()
+    for x in (cut, np.ascontiguousarray(cut), np.ascontiguousarray(cut.transpose(0, 3, 1, 2))):
+        assert_agree(compiled(x), expected)
+        assert_agree(pickle.loads(pickle.dumps(compiled))(x), expected)
+    np.testing.assert_array_equal(cut, given)
+    assert_agree(compiled(plain[:1]), expected)  # what is prepared already
+    # Another batch, and into an array.
+    assert_agree(compiled(photos[:, :, :, :channels]), layered(net, plain))
+    out = compiled(cut)
+    assert compiled(cut, out=out) is out
+    with pytest.raises(ValueError, match=r"compiled shape .*shape=\(1, 9, 12, "):
+        compiled(cut[:, :9])
+
+
+def test_a_network_of_a_zoo_on_a_photo() -> None:
+    net = randomise(models.get("alexnet", variant="caffe", num_classes=5)).eval()
+    net.preset = Preset.caffe(227)
+    photo = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+    cut = photo[14:241, 14:241]
+    compiled = fastconv.compile(net, (1, 3, 227, 227), preset=net.preset)
+    assert_agree(compiled(cut[None]), layered(net, net.preset.batch([photo])))
+
+
 def test_bf16_halves_linear_weights() -> None:
     net = randomise(nn.Sequential(nn.Linear(300, 200), nn.ReLU(), nn.Linear(200, 50)))
     x = pictures(2, 300)
@@ -303,7 +349,8 @@ def test_out_must_be_apart() -> None:
         ((nn.ReLU(), (3,)), {"weights": "int8"}, ValueError, r"weights must be 'fp32' or 'bf16'"),
         ((nn.ReLU(), (3,)), {"batch": "any"}, ValueError, r"batch must be 'recompile' or 'error'"),
         ((nn.ReLU(), (3,)), {"preset": (0, 1)}, ValueError, r"a preset is for pictures"),
-        ((nn.ReLU(), (3, 2, 2)), {"preset": 1}, TypeError, r"preset must be None or \(mean, scale"),
+        ((nn.ReLU(), (3, 2, 2)), {"preset": 1}, TypeError, r"preset must be None, \(mean, scale"),
+        ((nn.ReLU(), (1, 2, 2)), {"preset": Preset.caffe()}, ValueError, r"values=3, channels=1"),
         ((nn.ReLU(), (3, 2, 2)), {"preset": (0, [1])}, ValueError, r"one value per channel"),
         (
             (nn.ReLU(), (3, 2, 2)),

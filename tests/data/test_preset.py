@@ -18,6 +18,22 @@ def test_numbers_enter_in_their_order():
     np.testing.assert_allclose(preset.prepare(PHOTO), expected.transpose(2, 0, 1), rtol=1e-6)
 
 
+def test_a_batch_of_what_was_cut_out():
+    for preset in (
+        Preset.caffe(24, 28),
+        Preset.imagenet(24, 28),
+        Preset((30, 40), None, "L", (3,), (2,)),
+    ):
+        cut = np.stack([preset.cut(PHOTO), preset.cut(PHOTO[::-1])])
+        assert cut.dtype == np.uint8 and cut.shape == (2, *preset.size, 3)
+        found = preset.normalize(cut)
+        np.testing.assert_array_equal(found, preset.batch([PHOTO, PHOTO[::-1]]))
+        assert found.transpose(0, 2, 3, 1).flags.c_contiguous
+    for wrong in (cut[0], cut.astype(np.float32), cut[:, :, :, :1]):
+        with pytest.raises(TypeError, match=r"Preset.normalize: .*\(N, H, W, 3\) of uint8"):
+            preset.normalize(wrong)
+
+
 def test_the_centre_is_cut_out():
     preset = Preset((10, 20), 30, mean=(0, 0, 0), scale=(1, 1, 1))
     np.testing.assert_array_equal(preset.prepare(PHOTO), PHOTO[10:20, 10:30].transpose(2, 0, 1))

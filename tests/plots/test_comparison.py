@@ -14,7 +14,8 @@ pytest.importorskip("matplotlib", reason="pictures need matplotlib")
 
 import fastconv
 from fastconv import models, nn, plots
-from fastconv.plots.comparison import _apart
+from fastconv.data import Preset
+from fastconv.plots.comparison import _apart, _plain
 from fastconv.plots.grad_cam import class_activation
 from fastconv.train import Comparison, History, Mistake, Run
 
@@ -86,6 +87,24 @@ def test_sheet(tmp_path: Path, comparison: Comparison) -> None:
     np.testing.assert_allclose(
         below.images[1].get_array(), activation / (activation.max() or 1), rtol=1e-5, atol=1e-6
     )
+
+
+def test_pictures_look_as_they_did() -> None:
+    photo = RNG.integers(0, 256, (6, 7, 3), np.uint8)
+    expected = photo.transpose(2, 0, 1) / 255
+    for preset in (
+        Preset.imagenet(),
+        Preset.caffe(),
+        Preset((6, 7), None, "BGR", (1, 2, 3), (-1, 0.5, 2)),
+    ):
+        shown = _plain(preset.normalize(photo[None])[0], preset)
+        np.testing.assert_allclose(shown, expected, atol=1e-5)
+    mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    shown = _plain(Preset.imagenet().normalize(photo[None])[0], (mean, deviation))
+    np.testing.assert_allclose(shown, expected, atol=1e-5)
+    grey = Preset((6, 7), None, "L", (33,), (0.01,))
+    shown = _plain(grey.normalize(photo[None, :, :, :1].repeat(3, axis=3))[0], grey)
+    np.testing.assert_allclose(shown, photo[None, :, :, 0] / 255, atol=1e-5)
 
 
 def test_sheet_without_mistakes(comparison: Comparison) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import fastconv
-from fastconv import models, nn
-from fastconv.data import Loader, mnist, random_shift
+from fastconv import models, nn, zoo
+from fastconv.data import Loader, Preset, mnist, random_shift
 from fastconv.train import Comparison, History, Run, compare_starts, evaluate, fit, predict
 
 RNG = np.random.default_rng(0)
@@ -116,6 +117,34 @@ def test_mistakes_are_the_surest(comparison: Comparison) -> None:
         np.testing.assert_array_equal(mistake.picture, images[place])
         assert (mistake.label, mistake.prediction) == (labels[place], 1 - labels[place])
         assert mistake.probability == pytest.approx(shares[place].max(), rel=1e-4)
+
+
+def test_the_networks_are_ready_to_predict(
+    tmp_path: Path, pretrained: dict[str, np.ndarray]
+) -> None:
+    images, labels = eights_and_nines("test", 20)
+    preset = Preset((28, 28), None, "L", (0,), (1 / 255,))
+    found = compare_starts(
+        lambda: models.lenet5(2),
+        (images, labels),
+        (images, labels),
+        pretrained,
+        epochs=1,
+        progress=False,
+        classes=["eight", "nine"],
+        preset=preset,
+    )
+    for run in found.runs:
+        assert run.net.classes == ("eight", "nine") and run.net.preset == preset
+    zoo.save(found.best.net, tmp_path / "tuned.safetensors")
+    net = zoo.load(tmp_path / "tuned.safetensors")
+    photos = [np.repeat(np.uint8(255 * one[0])[:, :, None], 3, 2) for one in images]
+    answers = [best[0].name for best in net.predict(photos, top=1)]
+    assert answers == [["eight", "nine"][n] for n in predict(found.best.net, images)]
+    plain = compare_starts(
+        lambda: models.lenet5(2), (images, labels), (images, labels), epochs=1, progress=False
+    )
+    assert plain.best.net.classes is None and plain.best.net.preset is None
 
 
 def test_without_weights_there_is_only_scratch() -> None:

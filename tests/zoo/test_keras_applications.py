@@ -103,6 +103,9 @@ def test_resnet50_of_2015_from_theano(tmp_path):
     for key, array in net.state_dict().items():
         np.testing.assert_allclose(array, state[key], rtol=1e-5, atol=1e-6, err_msg=key)
     assert net.preset.order == "BGR"
+    start = zoo.read_pretrained(path, "resnet50")
+    assert start.options == {"variant": "keras-2015", "conv1_bias": False}
+    assert start.preset == net.preset and start.weights.keys() == state.keys()
     x = random(1, 3, 224, 224)
     assert ours.maxpool(ours.conv1(x)).shape == (1, 64, 55, 55)
 

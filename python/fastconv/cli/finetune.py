@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .types import ModelName, OutputFile
+from .types import ModelName, OutputFile, ZooFile
 
 if TYPE_CHECKING:
+    from ..nn import Module
     from ..train.finetune import Run
 
 __all__ = ["finetune"]
@@ -25,8 +26,9 @@ _ROW = "{:<10}  {:>8}  {:>10}  {:>8}"
     help="Folder or tar that holds train/CLASS/*.jpg and val/CLASS/*.jpg.",
 )  # fmt: skip
 @click.option(
-    "--weights", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="State dict to start from, .npz or .safetensors; a head of other classes is left out.",
+    "--weights", type=ZooFile(),
+    help="Weights of MODEL to start from, of any zoo, .npz, or a checkpoint; a head of another "
+    "number of classes is left out.",
 )  # fmt: skip
 @click.option("--epochs", type=click.IntRange(min=1), default=10, show_default=True)
 @click.option(
@@ -36,7 +38,7 @@ _ROW = "{:<10}  {:>8}  {:>10}  {:>8}"
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True)
 @click.option(
     "--size", type=click.IntRange(min=8),
-    help="Side of the pictures; the default is the network's own.",
+    help="Side of the pictures; the default is that of the weights, or the network's own.",
 )  # fmt: skip
 @click.option(
     "--freeze", metavar="LAYER",
@@ -47,7 +49,10 @@ _ROW = "{:<10}  {:>8}  {:>10}  {:>8}"
 @click.option(
     "--report", type=OutputFile(".png", ".pdf", ".svg", ".html"), help="Draw the results here."
 )
-@click.option("--save", type=OutputFile(".npz"), help="Write the weights of the best network here.")
+@click.option(
+    "--save", type=OutputFile(".safetensors", ".npz"),
+    help="Write the best network here: .safetensors, for `fastconv predict`, or its weights alone.",
+)  # fmt: skip
 def finetune(
     model: str,
     data: Path,
@@ -67,14 +72,13 @@ def finetune(
     Without --weights there is nothing to freeze or to fine-tune: only the network from scratch.
     """
 
-    import numpy as np
-
     import fastconv
 
     from .. import models
     from ..train.finetune import compare_starts
-    from ..train.folders import IMAGENET, folder_loaders
-    from ..train.pretrained import read_weights
+    from ..train.folders import folder_loaders
+    from ..zoo.doctor.report import preset_text
+    from ..zoo.pretrained import read_pretrained
 
     if report is not None:
         from ..plots.canvas import new_figure
@@ -82,43 +86,74 @@ def finetune(
         new_figure(1, 1)  # a missing extra is better known before the training
     if threads is not None:
         fastconv.set_num_threads(threads)
-    state = None if weights is None else read_weights(weights)
-    channels, side, _ = models.input_shape(model)
+    channels = models.input_shape(model)[0]
     if channels != 3:
         raise click.BadParameter(
             f"{model} takes pictures of {channels} channel", param_hint="MODEL"
         )
-    loaders = folder_loaders(data, size or side, batch_size, seed)
+    known = None if weights is None else read_pretrained(weights, model)
+    options = {} if known is None else known.options
+    preset = None if known is None else known.preset
+    if preset is not None and preset.order == "L":
+        raise click.BadParameter(
+            f"{weights} takes grey pictures, {model} coloured ones", param_hint="'--weights'"
+        )
+    if size is not None:
+        sides = size, size
+    elif preset is not None:
+        sides = preset.size
+    else:
+        sides = models.input_shape(model, options.get("variant"))[1:]
+    loaders = folder_loaders(data, sides, batch_size, seed, preset=preset)
     classes = loaders.classes
     click.echo(
-        f"{model}, pictures of {size or side}x{size or side}: {len(loaders.train.labels):,} to "
+        f"{model}, pictures of {'x'.join(map(str, sides))}: {len(loaders.train.labels):,} to "
         f"learn from, {len(loaders.val.labels):,} to test on, {len(classes)} classes"
     )
-    if state is None:
+    if weights is None:
         click.echo("no --weights: only from scratch; there is nothing to freeze or to fine-tune")
+    else:
+        says = "as in" if preset is not None else "ImageNet's, for want of a preset in"
+        click.echo(f"pictures enter as {preset_text(loaders.preset)}, {says} {weights.name}")
     comparison = compare_starts(
-        lambda: models.get(model, num_classes=len(classes)),
+        lambda: models.get(model, **{**options, "num_classes": len(classes)}),
         loaders.train,
         loaders.val,
-        state,
+        None if known is None else known.weights,
         epochs=epochs,
         lr=lr,
         freeze=freeze,
         plain=loaders.plain,
+        classes=classes,
+        preset=loaders.preset,
         seed=seed,
         report=click.echo,
     )
     click.echo(_table(comparison.runs))
     if save is not None:
-        np.savez(save, **comparison.best.net.state_dict())  # type: ignore[arg-type]
-        click.echo(f"weights of {comparison.best.name} saved as {save}")
+        best = comparison.best
+        if known is not None and best.name != "scratch":
+            best.net.license = known.license
+        _save(best.net, save)
+        click.echo(f"weights of {best.name} saved as {save}")
     if report is not None:
         from .. import plots
 
         title = f"{model} on {data.name}"
         draw = plots.finetune_page if report.suffix.lower() == ".html" else plots.finetune_sheet
-        draw(comparison, classes, title, preset=IMAGENET, path=report)
+        draw(comparison, classes, title, preset=loaders.preset, path=report)
         click.echo(f"report saved as {report}")
+
+
+def _save(net: Module, path: Path) -> None:
+    if path.suffix.lower() == ".npz":
+        import numpy as np
+
+        np.savez(path, **net.state_dict())  # type: ignore[arg-type]  # names are not `file`
+    else:
+        from ..zoo.writers.safetensors import save
+
+        save(net, path)
 
 
 def _table(runs: Sequence[Run]) -> str:

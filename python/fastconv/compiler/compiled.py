@@ -19,7 +19,7 @@ from .graph import Graph, is_step
 from .groups import find_groups
 from .packing import Packer
 from .plan import Plan, plan_memory
-from .preset import byte_table
+from .preset import byte_table, reversed_channels, reverses
 from .profile import Profile, profile
 from .table import bytes_text, table
 from .tuning import tuned
@@ -64,6 +64,7 @@ class CompiledNetwork:
         self._table = None
         if options.preset is not None:
             self._table = byte_table(options.preset, shape[1])
+        self._reverses = reverses(options.preset)
         self._choices = dict(choices)
         if options.tuning is not None and not choices:
             threads = options.threads or _core.get_num_threads()
@@ -92,13 +93,16 @@ class CompiledNetwork:
         """Return the network's output for x, into `out` where given.
 
         x: float32 of the compiled shape, in any memory layout (channels-last is read in place, C
-        order converted); with a preset also uint8, which may then have the shape (N, H, W, C) too.
+        order converted); with a preset also uint8, which may then have the shape (N, H, W, C) too,
+        colours as RGB.
         Other batch sizes are compiled when they first come, or a ValueError with batch="error".
         out: float32 of the output's shape, C-contiguous, or channels-last if it has four axes, and
         apart from x.
         """
         if not isinstance(x, np.ndarray):
             raise TypeError(f"compile: x must be a NumPy array (type={type(x).__name__})")
+        if self._reverses and x.dtype == np.uint8 and x.ndim == 4:
+            x = reversed_channels(x, 1 if x.shape[1:] == self.input_shape[1:] else 3)
         network = self._networks.get(x.shape)
         return self._run_other(x, out) if network is None else network.run(x, out)
 

@@ -39,8 +39,11 @@ def compile(
     weights: "bf16" keeps those of linear layers in bfloat16, half the memory, at relative errors of
     up to 2**-9 a weight; arithmetic stays in float32.
     batch: what other batch sizes than N do, "recompile" (kept for the next time) or "error".
-    preset: (mean, scale), numbers or one a channel; the network then also takes uint8 pictures,
-    of which it sees (byte - mean) * scale.
+    preset: a `data.Preset`, such as `net.preset`, or (mean, scale), numbers or one a channel; the
+    network then also takes uint8 pictures of its size, of which it sees (byte - mean) * scale.
+    With a Preset colours are RGB, also where its order is "BGR" (a copy then has them reversed),
+    and pictures of "L" have one channel. float32 is what the network takes, as from
+    `preset.batch`.
     tune: measure the algorithms that such convolutions can take, instead of estimating which is
     best. The answers are remembered, by CPU, version, shape and threads, in the file named, or, if
     True, in fastconv/tuning.json in the user's cache folder. A file that cannot be read is ignored

@@ -94,6 +94,10 @@ class Preset:
 
         Raises PictureError (a ValueError) for what is no picture; files need the extra `data`.
         """
+        return np.ascontiguousarray(self.normalize(self.cut(photo)[None])[0])
+
+    def cut(self, photo: Any) -> NDArray[np.uint8]:
+        """Return a photo, as `prepare` takes it, resized and cut to `size`: (H, W, 3), RGB."""
         picture = _read(photo)
         height, width = picture.shape[:2]
         if self.resize is None:
@@ -104,15 +108,30 @@ class Preset:
         if wanted != (height, width):
             picture = resize("Preset.prepare", picture, wanted, self.filter)
         top, left = ((wanted[axis] - self.size[axis]) // 2 for axis in (0, 1))
-        picture = picture[top : top + self.size[0], left : left + self.size[1]]
-        channels: NDArray[Any] = picture.astype(np.float32)
-        if self.order == "BGR":
-            channels = channels[:, :, ::-1]
-        elif self.order == "L":
-            channels = (channels @ _LUMA).round()[:, :, None]
-        mean, scale = (np.array(v, np.float32) for v in (self.mean, self.scale))
-        out: NDArray[np.float32] = ((channels - mean) * scale).astype(np.float32)
-        return np.ascontiguousarray(out.transpose(2, 0, 1))
+        return picture[top : top + self.size[0], left : left + self.size[1]]
+
+    def normalize(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return pictures that `cut` left, (N, H, W, 3), as (N, C, H, W) float32 in the order, with
+        mean and scale; channels are last in memory. Raises TypeError for anything else."""
+        if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[3] != 3:
+            raise TypeError(
+                "Preset.normalize: pictures must be (N, H, W, 3) of uint8 "
+                f"(shape={pictures.shape}, dtype={pictures.dtype})"
+            )
+        if self.order == "L":
+            source: NDArray[Any] = (pictures.astype(np.float32) @ _LUMA).round()[..., None]
+        else:
+            source = pictures[..., ::-1] if self.order == "BGR" else pictures
+        out = np.empty((*pictures.shape[:3], len(self.mean)), np.float32)
+        for place in range(len(self.mean)):
+            out[..., place] = source[..., place]
+        # Long loops, not ones of a pixel's channels.
+        n, h, w, c = out.shape
+        lines = out.reshape(n * h, w * c)
+        lines -= np.tile(np.array(self.mean, np.float32), w)
+        lines *= np.tile(np.array(self.scale, np.float32), w)
+        standing: NDArray[np.float32] = out.transpose(0, 3, 1, 2)
+        return standing
 
     def batch(self, photos: Any) -> NDArray[np.float32]:
         """Return one photo, or an iterable of them, as (N, C, H, W)."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import data
 from ..train.finetune import Comparison, Mistake, Run
 from .canvas import (
     ACCENT,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["accuracy_curves", "draw_accuracy_curves", "draw_mistakes", "finetune_sheet"]
 
-Preset = tuple[Sequence[float], Sequence[float]]
+Preset: TypeAlias = "tuple[Sequence[float], Sequence[float]] | data.Preset"
 
 _COLOURS = (DIM, SECOND, ACCENT, INK)
 _SHOWN = 8  # mistakes in a row
@@ -59,9 +60,9 @@ def finetune_sheet(
     best one its confusion matrix and the pictures it gets most wrong, each above the places that
     spoke for the wrong class (Grad-CAM).
 
-    `classes` are the names of the classes; `preset` the (mean, deviation), one a channel, by which
-    the network's pictures were normalised (default None: they lie between 0 and 1). Saved to
-    `path` if given.
+    `classes` are the names of the classes; `preset` says how the network's pictures were
+    normalised: a `data.Preset`, or (mean, deviation) of values from 0 to 1, one a channel (default
+    None: they lie between 0 and 1). Saved to `path` if given.
     """
     best = comparison.best
     figure = new_figure(11.5, 7.9)
@@ -146,7 +147,11 @@ def draw_mistakes(
 
 def _plain(picture: NDArray[Any], preset: Preset | None) -> NDArray[Any]:
     """Undo a picture's normalisation."""
-    if preset is not None:
+    if isinstance(preset, data.Preset):
+        mean, scale = (np.reshape(values, (-1, 1, 1)) for values in (preset.mean, preset.scale))
+        picture = (picture / scale + mean) / 255
+        picture = picture[::-1] if preset.order == "BGR" else picture
+    elif preset is not None:
         mean, deviation = (np.reshape(values, (-1, 1, 1)) for values in preset)
         picture = picture * deviation + mean
     plain: NDArray[Any] = np.clip(picture, 0, 1)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..autograd import tensor
-from ..data import Dataset
+from ..data import Dataset, Preset
 from ..nn import Module
 from ..nn.heads import heads
 from ..optim import SGD, layer_groups
@@ -79,6 +79,8 @@ def compare_starts(
     lr: float = 0.02,
     freeze: str | None = None,
     plain: Data | Dataset | Batches | None = None,
+    classes: Sequence[str] | None = None,
+    preset: Preset | None = None,
     seed: int = 0,
     progress: bool = True,
     report: Callable[[str], object] = lambda name: None,
@@ -96,6 +98,9 @@ def compare_starts(
         lr: the highest rate of the head, and of every layer from scratch (0.02).
         plain: the pictures of `train` without augmentation: "frozen" then learns from their
             features, computed once. Default None: it learns from `train`.
+        classes, preset: what the networks get for `predict` and `zoo.save`, the names of the
+            classes and how photos become such pictures (`FolderLoaders` has both). Default None:
+            they keep what `build` gave them.
         seed: of weights and order (0); progress: as in `fit`.
         report: called with the name of each training before it begins.
 
@@ -109,6 +114,8 @@ def compare_starts(
         starts["fine-tuned"] = _start(build, seed, weights)
     runs = []
     for name, net in starts.items():
+        net.classes = net.classes if classes is None else tuple(classes)
+        net.preset = net.preset if preset is None else preset
         report(name)
         body = _BODY_RATE * lr if name == "fine-tuned" else lr
         groups = layer_groups(net, dict.fromkeys(heads(net), lr), body)

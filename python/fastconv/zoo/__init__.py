@@ -10,16 +10,19 @@ from __future__ import annotations
 from .archive import Archive, FormatError
 from .doctor import Report, inspect
 from .door import load, read
+from .pretrained import Pretrained, read_pretrained
 from .writers.onnx import export_onnx
 from .writers.safetensors import save
 
 __all__ = [
     "Archive",
     "FormatError",
+    "Pretrained",
     "Report",
     "export_onnx",
     "inspect",
     "load",
     "read",
+    "read_pretrained",
     "save",
 ]
