@@ -260,6 +260,8 @@ ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& p, std::int64_t b
   ConvAlgorithm algorithm = ConvAlgorithm::direct;
   for (int tile : {2, 4}) {
     const std::int64_t side = tile + p.kernel_h - 1;
+    // Eight points each way lose digits, which training would carry from step to step.
+    if (side > 6 && weights == Weights::fresh) continue;
     const double cost = Winograd::cost(one_group(p), tile, batch, in, kChoiceThreads, stay) *
                             static_cast<double>(p.groups) +
                         packing(side * side);
