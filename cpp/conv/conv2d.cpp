@@ -405,12 +405,24 @@ void run_winograd(const Conv2dParams& p, ConvAlgorithm algorithm, Winograd::Side
   }
 }
 
+bool run_neighbours(const Conv2dParams& p, std::int64_t batch, PictureSize in, const float* x,
+                    const float* weight, const Epilogue& epilogue, float* out) {
+  const std::int64_t together = neighbours(p, batch, in);
+  if (together < 2) return false;
+  pack_neighbours(p, weight, epilogue.bias, epilogue.activation, together)
+      .run(x, batch, in, epilogue.residual, out);
+  return true;
+}
+
 void conv2d(const Conv2dParams& p, std::int64_t batch, PictureSize in, const float* x,
-            const float* weight, const Epilogue& epilogue, float* out, ConvAlgorithm algorithm) {
+            const float* weight, const Epilogue& epilogue, float* out, ConvAlgorithm wanted) {
   conv2d_output_size(p, batch, in);
-  algorithm = choose(algorithm, p, batch, in, Weights::fresh);
+  const ConvAlgorithm algorithm = choose(wanted, p, batch, in, Weights::fresh);
   if (algorithm != ConvAlgorithm::direct) {
     return run_winograd(p, algorithm, Winograd::Side::forward, batch, in, x, weight, epilogue, out);
+  }
+  if (wanted == ConvAlgorithm::fastest && run_neighbours(p, batch, in, x, weight, epilogue, out)) {
+    return;
   }
   if (is_depthwise(p)) {
     Scratch memory(p.out_channels * p.kernel_h * p.kernel_w);

@@ -47,4 +47,9 @@ void run_winograd(const Conv2dParams& params, ConvAlgorithm algorithm, Winograd:
                   std::int64_t batch, PictureSize in, const float* x, const float* weight,
                   const Epilogue& epilogue, float* out);
 
+// Computes neighbouring pixels of few output channels together, where that gains; false where it
+// does not.
+bool run_neighbours(const Conv2dParams& params, std::int64_t batch, PictureSize in, const float* x,
+                    const float* weight, const Epilogue& epilogue, float* out);
+
 }  // namespace fastconv

@@ -48,8 +48,23 @@ void multiply(const Conv2dParams& p, std::int64_t batch, const float* grad_out, 
 }
 
 bool is_convolution(const Conv2dParams& q) {
-  return Winograd::supports(q, 2) && !is_depthwise(q) && q.pad_top >= 0 && q.pad_bottom >= 0 &&
-         q.pad_left >= 0 && q.pad_right >= 0;
+  return q.stride_h == 1 && q.stride_w == 1 && q.dilation_h == 1 && q.dilation_w == 1 &&
+         !is_depthwise(q) && q.pad_top >= 0 && q.pad_bottom >= 0 && q.pad_left >= 0 &&
+         q.pad_right >= 0;
+}
+
+// Its weights, of one group.
+std::vector<float> turned_weights(const Conv2dParams& p, const float* weight) {
+  const std::int64_t taps = p.kernel_h * p.kernel_w;
+  std::vector<float> turned(static_cast<std::size_t>(p.in_channels * p.out_channels * taps));
+  float* to = turned.data();
+  for (std::int64_t c = 0; c < p.in_channels; ++c) {
+    for (std::int64_t o = 0; o < p.out_channels; ++o, to += taps) {
+      const float* kernel = weight + (o * p.in_channels + c) * taps;
+      std::reverse_copy(kernel, kernel + taps, to);
+    }
+  }
+  return turned;
 }
 
 }  // namespace
@@ -71,6 +86,10 @@ void conv2d_backward_input(const Conv2dParams& p, std::int64_t batch, PictureSiz
     if (algorithm != ConvAlgorithm::direct) {
       return run_winograd(q, algorithm, Winograd::Side::backward, batch, size, grad_out, weight, {},
                           grad_x);
+    }
+    if (2 * q.out_channels <= tile_kernels().lanes && q.groups == 1 &&
+        run_neighbours(q, batch, size, grad_out, turned_weights(p, weight).data(), {}, grad_x)) {
+      return;
     }
   }
   if (is_depthwise(p)) {

@@ -44,3 +44,44 @@ def test_against_the_twin(geometry: Any, out: int, thread_counts: int) -> None:
                 rtol=1e-5,
                 atol=1e-5,
             )
+
+
+@pytest.mark.parametrize(("geometry", "out"), list(itertools.product(GEOMETRY, CHANNELS)))
+def test_unpacked_against_the_twin(geometry: Any, out: int, thread_counts: int) -> None:
+    channels, kernel, stride, padding = geometry
+    rng = np.random.default_rng(1)
+    weight = rng.standard_normal((out, channels, *kernel)).astype(np.float32)
+    bias = rng.standard_normal(out).astype(np.float32)
+    how: dict[str, Any] = {"stride": stride, "padding": padding, "activation": "relu"}
+    for width in range(9, 21):
+        x = rng.standard_normal((2, channels, 8, width)).astype(np.float32)
+        expected = reference.conv2d(x, weight, bias, **how)
+        residual = rng.standard_normal(expected.shape).astype(np.float32)
+        for added in (None, residual):
+            np.testing.assert_allclose(
+                F.conv2d(x, weight, bias, residual=added, algorithm="fastest", **how),
+                reference.conv2d(x, weight, bias, residual=added, **how),
+                rtol=1e-5,
+                atol=1e-5,
+            )
+
+
+@pytest.mark.parametrize("channels", CHANNELS)
+@pytest.mark.parametrize(
+    ("kernel", "padding"),
+    [((4, 4), ((1, 2), (2, 1))), ((1, 7), ((0, 0), (6, 0))), ((2, 3), ((0, 3), (0, 0)))],
+)
+def test_picture_gradients(kernel: Any, padding: Any, channels: int, thread_counts: int) -> None:
+    rng = np.random.default_rng(2)
+    weight = rng.standard_normal((5, channels, *kernel)).astype(np.float32)
+    for width in range(9, 21):
+        shape = (2, channels, 8, width)
+        grad = rng.standard_normal(
+            reference.conv2d(np.zeros(shape, np.float32), weight, padding=padding).shape
+        ).astype(np.float32)
+        np.testing.assert_allclose(
+            F.conv2d_backward_input(grad, weight, shape, padding=padding, algorithm="fastest"),
+            reference.conv2d_backward_input(grad, weight, shape, padding=padding),
+            rtol=1e-5,
+            atol=1e-5,
+        )
