@@ -10,6 +10,7 @@ import pytest
 import fastconv
 from compiler.networks import check, graph_of, pictures, randomise, steps
 from fastconv import models, nn
+from fastconv.autograd import use_conv_algorithm
 
 
 @pytest.fixture(params=fastconv.available_isas())
@@ -70,7 +71,9 @@ def test_nan_reaches_its_maxima():
     x = pictures(1, 1, 10, 10)
     x[0, 0, 4, 5] = np.nan
     y = fastconv.compile(net, x.shape)(x)
-    np.testing.assert_array_equal(np.isnan(y), np.isnan(net(x).numpy()))
+    with use_conv_algorithm("direct"):  # others may spread a NaN over more pixels
+        expected = net(x).numpy()
+    np.testing.assert_array_equal(np.isnan(y), np.isnan(expected))
     assert np.isnan(y).sum() == 3 * 4
 
 
