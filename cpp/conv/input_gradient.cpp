@@ -95,10 +95,6 @@ void conv2d_backward_input(const Conv2dParams& p, std::int64_t batch, PictureSiz
                        grad_x)) {
       return;
     }
-    if (2 * q.out_channels <= tile_kernels().lanes && q.groups == 1 &&
-        run_neighbours(q, batch, size, grad_out, turned_weights(p, weight).data(), {}, grad_x)) {
-      return;
-    }
   }
   if (is_depthwise(p)) {
     const std::int64_t floats = batch * in.h * in.w * p.in_channels;
