@@ -132,6 +132,7 @@ def test_resize(size: int | tuple[int, int], how: str) -> None:
         assert Resize(size)(standing).shape == (40, int(size * 11 / 9), size, 3)
 
 
+@pytest.mark.donor
 def test_resize_against_torch() -> None:
     needs_pillow()
     torch = pytest.importorskip("torch")

@@ -15,6 +15,7 @@ from torch_networks import Basic, Bottle, GoogLeNet, ResNet, alexnet, vgg, vgg_f
 from torch_networks import randomized as drawn
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.donor
 T = torch.nn
 F = torch.nn.functional
 

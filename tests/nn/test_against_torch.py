@@ -10,6 +10,7 @@ import pytest
 from fastconv import nn, tensor, use_backend
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.donor
 
 
 def pairs() -> list[Any]:

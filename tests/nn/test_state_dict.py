@@ -86,6 +86,7 @@ def test_types() -> None:
         net.load_state_dict(arrays)
 
 
+@pytest.mark.donor
 def test_pytorch_tensors() -> None:
     torch = pytest.importorskip("torch")
     net = network()

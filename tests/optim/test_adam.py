@@ -68,6 +68,7 @@ def test_the_first_step_is_as_long_as_the_rate() -> None:
         assert math.isclose(p.data.item(), -math.copysign(0.25, gradient), rel_tol=1e-4)
 
 
+@pytest.mark.donor
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_trajectories_are_pytorchs(name: str, options: Any) -> None:
@@ -85,6 +86,7 @@ def test_trajectories_are_pytorchs(name: str, options: Any) -> None:
         np.testing.assert_allclose(mine.data, other.detach().numpy(), rtol=2e-5, atol=2e-6)
 
 
+@pytest.mark.donor
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_state_moves_to_pytorch_and_back(name: str) -> None:
     torch = pytest.importorskip("torch")

@@ -52,6 +52,7 @@ def test_any_layout_and_large_values() -> None:
     np.testing.assert_allclose(p.grad, [0.6, 0.8], rtol=1e-6)
 
 
+@pytest.mark.donor
 def test_the_norm_is_pytorchs() -> None:
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(0)

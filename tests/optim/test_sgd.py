@@ -121,6 +121,7 @@ def test_mixed_types_run_on_the_twin() -> None:
         np.testing.assert_array_equal(p.data, 0.5)
 
 
+@pytest.mark.donor
 @pytest.mark.parametrize("options", OPTIONS)
 def test_trajectories_are_pytorchs(options: Any) -> None:
     torch = pytest.importorskip("torch")
@@ -138,6 +139,7 @@ def test_trajectories_are_pytorchs(options: Any) -> None:
         np.testing.assert_allclose(mine.data, other.detach().numpy(), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.donor
 def test_state_of_pytorch_loads() -> None:
     torch = pytest.importorskip("torch")
     params = parameters()

@@ -80,6 +80,7 @@ def test_prelu(shape, slopes):
     check_twin("prelu", x, weight)
 
 
+@pytest.mark.donor
 @pytest.mark.parametrize("shape", [(3, 4), (2, 3, 4, 5)])
 def test_activations_match_torch(shape):
     torch = pytest.importorskip("torch")

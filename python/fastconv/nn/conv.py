@@ -159,10 +159,10 @@ def _text(layer: Conv2d | ConvTranspose2d) -> str:
     )
     if layer.padding != (0, 0):
         text += f", padding={layer.padding}"
-    if isinstance(layer, ConvTranspose2d) and layer.output_padding != (0, 0):
-        text += f", output_padding={layer.output_padding}"
     if layer.dilation != (1, 1):
         text += f", dilation={layer.dilation}"
+    if isinstance(layer, ConvTranspose2d) and layer.output_padding != (0, 0):
+        text += f", output_padding={layer.output_padding}"
     if layer.groups != 1:
         text += f", groups={layer.groups}"
     return text if layer.bias is not None else text + ", bias=False"
