@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from .saving import save_network
 from .types import OutputFile, Shape, ZooFile
 
 __all__ = ["convert"]
@@ -49,16 +50,10 @@ def convert(
             "write .onnx to keep its layers",
             err=True,
         )
-    if kind == ".safetensors":
-        from ..zoo.writers.safetensors import save
-
-        save(net, target, license=license)
-    elif kind == ".onnx":
+    if kind == ".onnx":
         from ..zoo.writers.onnx import export_onnx
 
         export_onnx(net, target, input_shape, license=license)
     else:
-        import numpy as np
-
-        np.savez(target, **net.state_dict())  # type: ignore[arg-type]  # names are not `file`
+        save_network(net, target, license)
     click.echo(f"{type(net).__name__} of {source.name} saved as {target}")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .saving import save_network
 from .types import ModelName, OutputFile, ZooFile
 
 if TYPE_CHECKING:
-    from ..nn import Module
     from ..train.finetune import Run
 
 __all__ = ["finetune"]
@@ -134,7 +134,7 @@ def finetune(
         best = comparison.best
         if known is not None and best.name != "scratch":
             best.net.license = known.license
-        _save(best.net, save)
+        save_network(best.net, save)
         click.echo(f"weights of {best.name} saved as {save}")
     if report is not None:
         from .. import plots
@@ -143,17 +143,6 @@ def finetune(
         draw = plots.finetune_page if report.suffix.lower() == ".html" else plots.finetune_sheet
         draw(comparison, classes, title, preset=loaders.preset, path=report)
         click.echo(f"report saved as {report}")
-
-
-def _save(net: Module, path: Path) -> None:
-    if path.suffix.lower() == ".npz":
-        import numpy as np
-
-        np.savez(path, **net.state_dict())  # type: ignore[arg-type]  # names are not `file`
-    else:
-        from ..zoo.writers.safetensors import save
-
-        save(net, path)
 
 
 def _table(runs: Sequence[Run]) -> str:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .recipes import LR, RECIPES, make_optimizer
+from .saving import save_network
 from .types import ModelName, OutputFile
 
 if TYPE_CHECKING:
-    from ..nn import Module
     from ..train import Callback
 
 __all__ = ["train"]
@@ -121,7 +121,8 @@ def train(
         history.plot(plot)
         click.echo(f"loss and accuracy drawn in {plot}")
     if save is not None:
-        _save(net, save)
+        save_network(net, save)
+        click.echo(f"weights saved as {save}")
     click.echo(f"test accuracy {100 * history.accuracy[-1]:.2f} %")
 
 
@@ -144,10 +145,3 @@ def _log(path: Path) -> Callback:
     from ..train import CSVLog, JSONLog
 
     return CSVLog(path) if path.suffix.lower() == ".csv" else JSONLog(path)
-
-
-def _save(net: Module, path: Path) -> None:
-    import numpy as np
-
-    np.savez(path, **net.state_dict())  # type: ignore[arg-type]  # names are not `file`
-    click.echo(f"weights saved as {path}")
