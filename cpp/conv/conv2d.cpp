@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "conv/depthwise.hpp"
+#include "conv/phases.hpp"
 #include "conv/winograd.hpp"
 #include "core/costs.hpp"
 #include "core/error.hpp"
@@ -232,7 +233,8 @@ ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& p, std::int64_t b
   const bool supported = Winograd::supports(p) && !is_depthwise(p);
   if (!supported && (wanted == ConvAlgorithm::winograd2 || wanted == ConvAlgorithm::winograd4)) {
     fail("conv2d",
-         "winograd needs a 3x3 or 5x5 kernel of stride 1 and dilation 1 that is not depthwise",
+         "winograd needs a square kernel of more than 2 and at most 5 strides, dilation 1, and "
+         "groups that are not depthwise",
          {{"kernel_h", p.kernel_h},
           {"kernel_w", p.kernel_w},
           {"stride_h", p.stride_h},
@@ -246,25 +248,25 @@ ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& p, std::int64_t b
   if (batch < 1 || in.h == 0 || in.w == 0) return ConvAlgorithm::winograd4;
   const bool stay = weights != Weights::from_memory;
   // To be written in the form that the algorithm wants: mostly as fast as L3 takes them.
-  const auto packing = [&](std::int64_t positions) {
-    return weights == Weights::fresh
-               ? static_cast<double>(positions * p.in_channels / p.groups * p.out_channels) /
-                     (kFromL3 * kChoiceThreads)
-               : 0.0;
+  const auto packing = [&](std::int64_t positions, std::int64_t channels) {
+    return weights == Weights::fresh ? static_cast<double>(positions * channels * p.out_channels) /
+                                           (kFromL3 * kChoiceThreads)
+                                     : 0.0;
   };
+  const Conv2dParams group = one_group(p), phases = over_phases(group);
   double best =
       make_plan(p, batch, in, p.in_channels, p.out_channels, {}, GroupPanels(p), kChoiceThreads)
               .cycles(stay) *
           static_cast<double>(p.groups) +
-      packing(p.kernel_h * p.kernel_w);
+      packing(p.kernel_h * p.kernel_w, group.in_channels);
   ConvAlgorithm algorithm = ConvAlgorithm::direct;
   for (int tile : {2, 4}) {
-    const std::int64_t side = tile + p.kernel_h - 1;
-    // Eight points each way lose digits, which training would carry from step to step.
+    const std::int64_t side = tile + phases.kernel_h - 1;
+    // More points than six each way lose digits, which training would carry from step to step.
     if (side > 6 && weights == Weights::fresh) continue;
-    const double cost = Winograd::cost(one_group(p), tile, batch, in, kChoiceThreads, stay) *
+    const double cost = Winograd::cost(group, tile, batch, in, kChoiceThreads, stay) *
                             static_cast<double>(p.groups) +
-                        packing(side * side);
+                        packing(side * side, phases.in_channels);
     if (cost < best) {
       best = cost;
       algorithm = tile == 2 ? ConvAlgorithm::winograd2 : ConvAlgorithm::winograd4;

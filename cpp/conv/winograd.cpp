@@ -5,20 +5,22 @@
 #include <numeric>
 #include <vector>
 
+#include "conv/phases.hpp"
 #include "core/costs.hpp"
 
 namespace fastconv {
 namespace {
 
-// Tiles along one side of the picture: `full` ones of m pixels, then short ones of a pixel less.
+// Tiles along one side of the picture: `full` ones of m pixels, then short ones of a pixel less,
+// where the form with t positions has them.
 struct Tiling {
   std::int64_t size, m, count, full;
 
-  Tiling(std::int64_t pixels, std::int64_t tile)
+  Tiling(std::int64_t pixels, std::int64_t tile, std::int64_t t)
       : size(pixels),
         m(tile),
         count(ceil_div(size, m)),
-        full(std::clamp<std::int64_t>(size - count * (m - 1), 0, count)) {}
+        full(t % 2 == 0 ? std::clamp<std::int64_t>(size - count * (m - 1), 0, count) : count) {}
 
   bool is_short(std::int64_t i) const { return i >= full; }
   std::int64_t begin(std::int64_t i) const { return i * m - std::max<std::int64_t>(0, i - full); }
@@ -45,8 +47,12 @@ struct Winograd::Plan {
   std::int64_t v_row;  // floats a tile of V
   double cycles;       // estimated
 
+  // params: of stride 1.
   Plan(const Conv2dParams& params, int m, const TileKernels& kernels, std::int64_t batch,
-       PictureSize in, int threads, bool weights_stay = true);
+       PictureSize out, int threads, bool weights_stay = true);
+
+  // Estimated cycles to read phases.
+  double reading(const Conv2dParams& strided) const;
 
   // f(image, tile along the lines, along the columns) for each of a range of tiles.
   template <class F>
@@ -62,10 +68,6 @@ namespace {
 
 constexpr std::int64_t kMaxPositions = 64;
 constexpr double kMinWorkPerThread = 200'000;
-
-int form_of(const Conv2dParams& params, int tile) {
-  return (params.kernel_h == 5 ? 2 : 0) + (tile == 4 ? 1 : 0);
-}
 
 // How many of `threads` have enough to do.
 int worth(const Conv2dParams& p, std::int64_t batch, PictureSize out, int threads) {
@@ -140,9 +142,8 @@ double Work::cycles(double block_tiles, double block_panels) const {
 }  // namespace
 
 Winograd::Plan::Plan(const Conv2dParams& params, int m, const TileKernels& kernels,
-                     std::int64_t batch, PictureSize in, int threads, bool weights_stay)
-    : lines(conv2d_output_size(params, batch, in).h, m),
-      columns(conv2d_output_size(params, batch, in).w, m) {
+                     std::int64_t batch, PictureSize out, int threads, bool weights_stay)
+    : lines(out.h, m, m + params.kernel_h - 1), columns(out.w, m, m + params.kernel_h - 1) {
   const std::int64_t side = m + params.kernel_h - 1;
   in_picture = lines.count * columns.count;
   tiles = batch * in_picture;
@@ -190,20 +191,37 @@ Winograd::Plan::Plan(const Conv2dParams& params, int m, const TileKernels& kerne
   }
 }
 
+double Winograd::Plan::reading(const Conv2dParams& strided) const {
+  if (strided.stride_h == 1) return 0;
+  const double side =
+      static_cast<double>(lines.m + ceil_div(strided.kernel_h, strided.stride_h)) - 1;
+  const double vectors =
+      static_cast<double>(ceil_div(strided.stride_w * strided.in_channels, tile_kernels().lanes));
+  const double reads = static_cast<double>(ceil_div(tiles, tile_parts) * strided.stride_h);
+  return reads * side * (2 * side * vectors + 15);
+}
+
 std::int64_t Winograd::weight_floats(const Conv2dParams& params, int tile) {
-  const std::int64_t side = tile + params.kernel_h - 1;
-  return side * side * Panels::floats(tile_kernels(), params.in_channels, params.out_channels);
+  const Conv2dParams phases = over_phases(params);
+  const std::int64_t side = tile + phases.kernel_h - 1;
+  return side * side * Panels::floats(tile_kernels(), phases.in_channels, phases.out_channels);
 }
 
 Winograd::Winograd(const Conv2dParams& params, int tile, const float* weight, Side side,
                    float* memory)
     : params_(params),
+      phases_(over_phases(params)),
       m_(tile),
-      t_(tile + static_cast<int>(params.kernel_h) - 1),
+      t_(tile + static_cast<int>(phases_.kernel_h) - 1),
       tiles_(&tile_kernels()),
-      kernels_(&winograd_kernels().forms[form_of(params, tile)]),
+      kernels_(&winograd_kernels().forms[phases_.kernel_h - 3][tile == 4]),
       plans_(new Recent<Plan>) {
-  const std::int64_t channels = params.in_channels, outputs = params.out_channels;
+  std::vector<float> rearranged;
+  if (params.stride_h > 1) {
+    rearranged = phase_weights(params, weight);
+    weight = rearranged.data();
+  }
+  const std::int64_t channels = phases_.in_channels, outputs = params.out_channels;
   const std::int64_t positions = t_ * t_;
   position_floats_ = Panels::floats(*tiles_, channels, outputs);
   if (memory == nullptr) {
@@ -213,7 +231,7 @@ Winograd::Winograd(const Conv2dParams& params, int tile, const float* weight, Si
   weights_ = memory;
 
   // Panel by panel: the taps as in a direct convolution, then U of each vector of columns.
-  const std::int64_t nr = tiles_->nr, taps = params.kernel_h * params.kernel_w;
+  const std::int64_t nr = tiles_->nr, taps = phases_.kernel_h * phases_.kernel_w;
   const std::int64_t panels = ceil_div(outputs, nr);
   const std::int64_t parts = std::min<std::int64_t>(get_num_threads(), panels);
   AlignedBuffer scratch(parts * taps * nr * channels);
@@ -243,32 +261,38 @@ Winograd::Winograd(Winograd&&) noexcept = default;
 Winograd& Winograd::operator=(Winograd&&) noexcept = default;
 
 bool Winograd::supports(const Conv2dParams& p) {
-  return (p.kernel_h == 3 || p.kernel_h == 5) && p.kernel_w == p.kernel_h && p.stride_h == 1 &&
-         p.stride_w == 1 && p.dilation_h == 1 && p.dilation_w == 1;
+  const std::int64_t kernel = ceil_div(p.kernel_h, p.stride_h);
+  return kernel >= 3 && kernel <= 5 && p.kernel_w == p.kernel_h && p.stride_w == p.stride_h &&
+         p.dilation_h == 1 && p.dilation_w == 1;
 }
 
 double Winograd::cost(const Conv2dParams& params, int tile, std::int64_t batch, PictureSize in,
                       int threads, bool weights_stay) {
-  threads = worth(params, batch, conv2d_output_size(params, batch, in), threads);
-  return Plan(params, tile, tile_kernels(), batch, in, threads, weights_stay).cycles;
+  const PictureSize out = conv2d_output_size(params, batch, in);
+  const Conv2dParams phases = over_phases(params);
+  threads = worth(phases, batch, out, threads);
+  const Plan plan(phases, tile, tile_kernels(), batch, out, threads, weights_stay);
+  return plan.cycles + plan.reading(params);
 }
 
 void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, PictureSize in,
                    const Epilogue& epilogue, float* out, std::int64_t out_pixel,
                    const NextWeights& next) const {
-  const std::int64_t channels = params_.in_channels, outputs = params_.out_channels;
-  const std::int64_t positions = t_ * t_, nr = tiles_->nr;
+  const std::int64_t channels = phases_.in_channels, outputs = params_.out_channels;
+  const std::int64_t positions = t_ * t_, nr = tiles_->nr, stride = params_.stride_h;
   const PictureSize size = conv2d_output_size(params_, batch, in);
   if (batch == 0 || size.h == 0 || size.w == 0) return;
-  const int threads = worth(params_, batch, size, get_num_threads());
+  const int threads = worth(phases_, batch, size, get_num_threads());
   const auto plan = plans_->get({batch, in.h, in.w, threads},
-                                [&] { return Plan(params_, m_, *tiles_, batch, in, threads); });
+                                [&] { return Plan(phases_, m_, *tiles_, batch, size, threads); });
   const Plan& p = *plan;
 
   const std::int64_t v_floats = positions * p.block_tiles * p.v_row;
   const std::int64_t m_columns = p.block_panels * nr;
   const std::int64_t m_floats = positions * p.block_tiles * m_columns;
-  const std::int64_t part_floats = round_up(v_floats + m_floats + channels, 1024) + 64;
+  // Zeros around the picture, or a square of its phases.
+  const std::int64_t read_floats = stride == 1 ? channels : PhaseReader::memory_floats(params_, t_);
+  const std::int64_t part_floats = round_up(v_floats + m_floats + read_floats, 1024) + 64;
   const int parts = p.tile_parts * p.panel_parts;
   Scratch scratch(parts * part_floats);
   Scratch tile_memory(parts * 4 * p.block_tiles *
@@ -281,7 +305,10 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
     float* v = scratch.data() + part * part_floats;
     float* m = v + v_floats;
     float* zeros = m + m_floats;
-    std::fill_n(zeros, channels, 0.0f);
+    if (stride == 1) std::fill_n(zeros, channels, 0.0f);
+    PhaseReader phases(params_, t_, m + m_floats);
+    const float* pixels[kMaxPositions];
+    for (std::int64_t i = 0; i < positions && stride > 1; ++i) pixels[i] = phases.pixel(i);
     // Register tiles, for each kind of position.
     Tile* row_tiles = reinterpret_cast<Tile*>(tile_memory.data()) + part * 4 * p.block_tiles;
 
@@ -294,10 +321,10 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
       BlockOrder order(p, block);
       p.each(block, [&](std::int64_t image, std::int64_t tile_y, std::int64_t tile_x) {
         const bool short_h = p.lines.is_short(tile_y), short_w = p.columns.is_short(tile_x);
-        const std::int64_t y0 = p.lines.begin(tile_y) - params_.pad_top;
-        const std::int64_t x0 = p.columns.begin(tile_x) - params_.pad_left;
-        const float* pixels[kMaxPositions];
-        for (std::int64_t y = 0; y < t_; ++y) {
+        const std::int64_t y0 = p.lines.begin(tile_y) * stride - params_.pad_top;
+        const std::int64_t x0 = p.columns.begin(tile_x) * stride - params_.pad_left;
+        if (stride > 1) phases.read(x + image * in.h * in.w * x_pixel, x_pixel, in, y0, x0);
+        for (std::int64_t y = 0; y < t_ && stride == 1; ++y) {
           const bool line = y0 + y >= 0 && y0 + y < in.h;
           const float* from = x + ((image * in.h + y0 + y) * in.w + x0) * x_pixel;
           for (std::int64_t j = 0; j < t_; ++j) {

@@ -1,10 +1,11 @@
-// Winograd's convolutions F(m x m, r x r) for square kernels of stride 1 (Lavin and Gray, 2015).
+// Winograd's convolutions F(m x m, r x r) for square kernels (Lavin and Gray, 2015): of stride 1,
+// and of other strides over the phases of the picture (phases.hpp).
 //
 // An output tile of m x m pixels needs (m + r - 1)^2 products a channel pair instead of r^2 m^2:
-// 2.25 times fewer for F(2, 3), 4 times for F(4, 3), 2.8 times for F(2, 5), 6.2 times for F(4, 5).
-// A tile of t = m + r - 1 pixels each way is transformed, V = B^T d B, multiplied with transformed
-// weights U = G g G^T, one GEMM over channels for each of the t^2 positions, and transformed back,
-// A^T M A.
+// 2.25 times fewer for F(2, 3), 4 times for F(4, 3), 2.6 and 5.2 times for F(2, 4) and F(4, 4), 2.8
+// and 6.2 times for F(2, 5) and F(4, 5). A tile of t = m + r - 1 pixels each way is transformed, V
+// = B^T d B, multiplied with transformed weights U = G g G^T, one GEMM over channels for each of
+// the t^2 positions, and transformed back, A^T M A.
 //
 // Where tiles do not fill a picture, some are a line or a column short: F(3, 3) is F(4, 3) without
 // the point 0, on the same weights, and needs 5 products instead of 6 each way. A line of 14 pixels
@@ -13,7 +14,8 @@
 // The points of interpolation for t = 6 are 0, +-sqrt(1/2), +-sqrt(2) and infinity, whose errors
 // are less than half of those of the usual 0, +-1, +-2: about 2e-6 of the largest output with 256
 // channels. Those for t = 8 are 0, +-1/2, +-1, +-2 and infinity, with errors of about 5e-6 with 64
-// channels and 1e-5 with 256. A NaN or infinity reaches all pixels of its tile.
+// channels and 1e-5 with 256. t = 5 and t = 7 leave the point 0 out of these, so that their tiles
+// have no short ones. A NaN or infinity reaches all pixels of its tile.
 #pragma once
 
 #include <cstdint>
@@ -40,12 +42,9 @@ struct WinogradOutput {
   std::int64_t height, width;  // pixels of the tile inside the picture
 };
 
-// F(2, 3), F(4, 3), F(2, 5), F(4, 5).
-constexpr int kWinogradForms = 4;
-
 struct WinogradForm {
-  // [short one line][short one column]. Pixels of one tile, t a line, each `channels` floats -> V,
-  // position p at v + p * v_stride.
+  // [short one line][short one column], null where tiles of the form are never short. Pixels of one
+  // tile, t a line, each `channels` floats -> V, position p at v + p * v_stride.
   void (*input[2][2])(const float* const* pixels, std::int64_t channels, float* v,
                       std::int64_t v_stride);
   void (*output[2][2])(const WinogradOutput& job);
@@ -55,19 +54,20 @@ struct WinogradForm {
 };
 
 struct WinogradKernels {
-  WinogradForm forms[kWinogradForms];
+  WinogradForm forms[3][2];  // F(2, r) and F(4, r) for r = 3, 4, 5
 };
 
 FASTCONV_DECLARE_KERNELS(WinogradKernels, winograd_kernels)
 
-// Packed weights of a 3x3 or 5x5 convolution of stride 1, dilation 1 and one group.
+// Packed weights of a convolution of dilation 1 and one group whose square kernel is 3x3 to 5x5, or
+// becomes so over the phases of its stride.
 class Winograd {
  public:
   // Of a convolution's weights as they are, or turned round for the gradient of its picture.
   enum class Side { forward, backward };
 
-  // tile: m, 2 or 4. weight (out_channels, in_channels, r, r), or (in_channels,
-  // out_channels, r, r) for the other side. memory: weight_floats() floats, or null.
+  // tile: m, 2 or 4. The other side is of stride 1. weight (out_channels, in_channels, r, r), or
+  // (in_channels, out_channels, r, r) for the other side. memory: weight_floats() floats, or null.
   Winograd(const Conv2dParams& params, int tile, const float* weight, Side side = Side::forward,
            float* memory = nullptr);
   static std::int64_t weight_floats(const Conv2dParams& params, int tile);
@@ -95,7 +95,7 @@ class Winograd {
  private:
   struct Plan;
 
-  Conv2dParams params_;
+  Conv2dParams params_, phases_;  // as asked for; of stride 1
   int m_, t_;
   const TileKernels* tiles_;
   const WinogradForm* kernels_;

@@ -144,6 +144,17 @@ FASTCONV_INLINE void output_line(const vf (&m)[7], vf (&y)[3]) {
   y[2] = fma(sum_a, set1(0.25f), fma(sum_c, set1(4.0f), sum_b + m[6]));
 }
 
+// Of points that leave 0 out: F(2, 4), F(4, 4).
+FASTCONV_INLINE void output_line(const vf (&m)[5], vf (&y)[2]) {
+  const vf all[6] = {zero(), m[0], m[1], m[2], m[3], m[4]};
+  output_line(all, y);
+}
+
+FASTCONV_INLINE void output_line(const vf (&m)[7], vf (&y)[4]) {
+  const vf all[8] = {zero(), m[0], m[1], m[2], m[3], m[4], m[5], m[6]};
+  output_line(all, y);
+}
+
 // One line of G g: F(2, 3), F(4, 3), F(2, 5), F(4, 5).
 FASTCONV_INLINE void weight_line(const vf (&g)[3], vf (&t)[4]) {
   const vf half = set1(0.5f);
@@ -195,6 +206,16 @@ FASTCONV_INLINE void weight_line(const vf (&g)[5], vf (&t)[8]) {
   t[5] = even_c + odd_c;
   t[6] = even_c - odd_c;
   t[7] = g[4];
+}
+
+// F(2, 4), F(4, 4): without the point 0.
+template <int T>
+FASTCONV_INLINE void weight_line(const vf (&g)[4], vf (&t)[T]) {
+  const vf longer[5] = {g[0], g[1], g[2], g[3], zero()};
+  vf all[T + 1];
+  weight_line(longer, all);
+  for (int i = 0; i + 1 < T; ++i) t[i] = all[i + 1];
+  t[T - 1] = g[3];
 }
 
 template <int T, int R>
@@ -264,16 +285,20 @@ void output(const WinogradOutput& job) {
 template <int M, int R>
 constexpr WinogradForm form() {
   constexpr int T = M + R - 1;
-  return {{{input<T, 0, 0>, input<T, 0, 1>}, {input<T, 1, 0>, input<T, 1, 1>}},
-          {{output<M, T, 0, 0>, output<M, T, 0, 1>}, {output<M, T, 1, 0>, output<M, T, 1, 1>}},
-          weights<T, R>};
+  if constexpr (T % 2 == 1) {
+    return {{{input<T, 0, 0>}}, {{output<M, T, 0, 0>}}, weights<T, R>};
+  } else {
+    return {{{input<T, 0, 0>, input<T, 0, 1>}, {input<T, 1, 0>, input<T, 1, 1>}},
+            {{output<M, T, 0, 0>, output<M, T, 0, 1>}, {output<M, T, 1, 0>, output<M, T, 1, 1>}},
+            weights<T, R>};
+  }
 }
 
 }  // namespace
 
 extern const WinogradKernels winograd_kernels_table;
 const WinogradKernels winograd_kernels_table = {
-    {form<2, 3>(), form<4, 3>(), form<2, 5>(), form<4, 5>()}};
+    {{form<2, 3>(), form<4, 3>()}, {form<2, 4>(), form<4, 4>()}, {form<2, 5>(), form<4, 5>()}}};
 
 }  // namespace FASTCONV_ISA
 }  // namespace fastconv

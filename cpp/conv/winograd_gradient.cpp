@@ -117,9 +117,9 @@ Gradient::Task Gradient::task_at(std::int64_t index) const {
 // V and A dY A^T of some tiles, the latter as panels of each position.
 void Gradient::transform(const Task& task, Range pass, const float* grad_out, const float* x,
                          const float* zeros, float* v, float* dm) const {
-  const int form = p.kernel_h == 3 ? 1 : 2;
-  const auto input = forward.forms[form].input[0][0];
-  const auto spread = backward.spread[form - 1];
+  const bool wide = p.kernel_h == 5;
+  const auto input = forward.forms[p.kernel_h - 3][wide ? 0 : 1].input[0][0];
+  const auto spread = backward.spread[wide];
   const std::int64_t count = pass.size();
   for (std::int64_t i = 0; i < count; ++i) {
     const std::int64_t tile = pass.begin + i, in_tile = tile % (tiles_h * tiles_w);
@@ -217,7 +217,8 @@ void Gradient::run(const float* grad_out, const float* x, float* grad_weight) co
 }  // namespace
 
 bool winograd_gradient_pays(const Conv2dParams& p, std::int64_t batch, PictureSize in) {
-  if (!Winograd::supports(p) || p.in_channels / p.groups < kMinChannels) return false;
+  if (!Winograd::supports(p) || p.stride_h > 1 || p.kernel_h == 4) return false;
+  if (p.in_channels / p.groups < kMinChannels) return false;
   const Gradient gradient(p, batch, in);
   return gradient.cycles() < gradient.direct_cycles();
 }

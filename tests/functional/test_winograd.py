@@ -15,9 +15,10 @@ from fastconv import functional as F
 pytestmark = pytest.mark.usefixtures("every_isa")
 
 ALGORITHMS = ["winograd2", "winograd4"]
-FORMS = list(itertools.product(ALGORITHMS, (3, 5)))
+FORMS = list(itertools.product(ALGORITHMS, (3, 4, 5)))
 # How much worse than the sum itself, relative to the largest output.
 ERROR = {("winograd2", 3): 2e-6, ("winograd4", 3): 6e-6}
+ERROR |= {("winograd2", 4): 3e-6, ("winograd4", 4): 2e-5}
 ERROR |= {("winograd2", 5): 6e-6, ("winograd4", 5): 3e-5}
 
 # N, C, H, W, O: below, at and above the tiles of 2 and 4 pixels, of 14 rows and of 16 lanes.
@@ -59,6 +60,36 @@ def test_against_the_twin(
     assert np.abs(y - expected).max() <= ERROR[algorithm, kernel] * np.abs(expected).max()
 
 
+# Kernels and strides: the phases of a kernel are 3x3, 4x4 or 5x5, some of them with lines of zeros.
+STRIDED = [(5, 2), (6, 2), (7, 2), (9, 2), (10, 2), (7, 3), (9, 3), (10, 3), (11, 4)]
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize(("kernel", "stride"), STRIDED)
+@pytest.mark.parametrize("padding", [0, 3, ((2, 0), (1, 4))])
+def test_strides_against_the_twin(
+    algorithm: str, kernel: int, stride: int, padding: Any, thread_counts: int
+) -> None:
+    for size in ((2, 3, 39, 50, 33), (1, 6, 23, 17, 20)):
+        x, weight, bias = arrays(*size, kernel)
+        exact = [array.astype(np.float64) for array in (x, weight, bias)]
+        expected = reference.conv2d(*exact, stride=stride, padding=padding)
+        y = F.pack_conv2d(weight, bias, stride, padding, algorithm=algorithm)(x)
+        phases = -(-kernel // stride)
+        assert np.abs(y - expected).max() <= ERROR[algorithm, phases] * np.abs(expected).max()
+
+
+def test_strides_in_groups_with_residual() -> None:
+    x, _, bias = arrays(2, 8, 30, 33, 36)
+    weight = np.random.default_rng(1).standard_normal((36, 4, 7, 7)).astype(np.float32) / 20
+    how = {"stride": 2, "padding": 3, "groups": 2, "activation": "relu"}
+    expected = F.conv2d(x, weight, bias, **how)
+    residual = np.random.default_rng(2).standard_normal(expected.shape).astype(np.float32)
+    expected = F.conv2d(x, weight, bias, residual=residual, **how)
+    packed = F.pack_conv2d(weight, bias, algorithm="winograd4", **how)
+    np.testing.assert_allclose(packed(x, residual=residual), expected, atol=2e-5)
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_epilogue(algorithm: str) -> None:
     x, weight, bias = arrays(2, 20, 13, 10, 24)
@@ -80,9 +111,12 @@ def test_groups(algorithm: str) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_same_bits_at_any_thread_count_and_in_any_batch(algorithm: str) -> None:
-    x, weight, bias = arrays(5, 40, 15, 15, 70)
-    packed = F.pack_conv2d(weight, bias, padding=1, algorithm=algorithm)
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (7, 2)])
+def test_same_bits_at_any_thread_count_and_in_any_batch(
+    algorithm: str, kernel: int, stride: int
+) -> None:
+    x, weight, bias = arrays(5, 40, 15, 15, 70, kernel)
+    packed = F.pack_conv2d(weight, bias, stride, padding=1, algorithm=algorithm)
     before, results = get_num_threads(), []
     try:
         for threads in (1, 2, 3):
@@ -96,7 +130,7 @@ def test_same_bits_at_any_thread_count_and_in_any_batch(algorithm: str) -> None:
         np.testing.assert_array_equal(packed(x[i : i + 1])[0], results[0][i])
 
 
-def test_only_3x3_of_stride_1_has_it() -> None:
+def test_only_kernels_of_three_to_five_strides_have_it() -> None:
     rng = np.random.default_rng(0)
     weight = rng.standard_normal((8, 4, 3, 3)).astype(np.float32)
     assert F.pack_conv2d(weight, algorithm="winograd4").algorithm == "winograd4"
@@ -104,6 +138,11 @@ def test_only_3x3_of_stride_1_has_it() -> None:
     assert F.pack_conv2d(weight, dilation=2, algorithm="fastest").algorithm == "direct"
     assert F.pack_conv2d(weight[:, :, :1, :1], algorithm="fastest").algorithm == "direct"
     assert F.pack_conv2d(weight).algorithm == "direct"
+    wide = rng.standard_normal((64, 3, 7, 7)).astype(np.float32)
+    picture = (16, 3, 224, 224)
+    for stride, expected in ((2, "winograd4"), (1, "direct"), (4, "direct"), ((2, 3), "direct")):
+        packed = F.pack_conv2d(wide, stride=stride, algorithm="fastest", input_shape=picture)
+        assert packed.algorithm == expected
     assert F.pack_conv2d(weight[:, :1], groups=8, algorithm="fastest").algorithm == "direct"
     with pytest.raises(ValueError, match=r"conv2d: algorithm must be .*\(algorithm=fft\)"):
         F.pack_conv2d(weight, algorithm="fft")

@@ -34,7 +34,7 @@ def compile(
     """Turn a network of layers into one object that runs in one call, in inference mode.
 
     input_shape: (N, C, H, W), or (C, H, W) for one picture; by default the network's own.
-    winograd: allow Winograd's algorithms for 3x3 and 5x5 convolutions, which cost a digit.
+    winograd: allow Winograd's algorithms (3x3, 5x5, 7x7/2, 11x11/4 ...), which cost a digit.
     threads: how many a call may use; None: as many as `get_num_threads` says when it is called.
     weights: "bf16" keeps those of linear layers in bfloat16, half the memory, at relative errors of
     up to 2**-9 a weight; arithmetic stays in float32.

@@ -17,8 +17,8 @@ __all__ = ["Packer", "choice_key"]
 _CACHE_BYTES = 32 << 20
 _FEW_CHANNELS = 8
 
-# For which, with stride and dilation 1, the core has more than one algorithm.
-_WINOGRAD_KERNELS = ((3, 3), (5, 5))
+# For kernels of so many strides (rounded up) each way the core has more than one algorithm.
+_WINOGRAD_STRIDES = (3, 4, 5)
 
 
 class Packer:
@@ -71,8 +71,9 @@ class Packer:
             return ("direct",)
         channels = node.inputs[0].shape[1]
         depthwise = node["groups"] == channels == node.output.shape[1] > 1
-        plain = node["stride"] == node["dilation"] == (1, 1)
-        fits = plain and node["weight"].shape[2:] in _WINOGRAD_KERNELS
+        (kernel, width), (stride, across) = node["weight"].shape[2:], node["stride"]
+        square = kernel == width and stride == across and node["dilation"] == (1, 1)
+        fits = square and -(-kernel // stride) in _WINOGRAD_STRIDES
         if not fits or depthwise or _has_few_outputs(node):
             return ("direct",)
         return ("direct", "winograd2", "winograd4")
@@ -141,10 +142,11 @@ class Packer:
 def choice_key(node: Node) -> str:
     """Return what the best algorithm of a convolution depends on, for people and tuning files."""
     batch, channels, height, width = node.inputs[0].shape
-    kernel = node["weight"].shape[2]
+    kernel, stride = node["weight"].shape[2], node["stride"][0]
+    window = f"{kernel}x{kernel}" + (f"/{stride}" if stride > 1 else "")
     (top, bottom), (left, right) = node["padding"]
     return (
-        f"conv2d {kernel}x{kernel} {channels}->{node.output.shape[1]}, groups {node['groups']}, "
+        f"conv2d {window} {channels}->{node.output.shape[1]}, groups {node['groups']}, "
         f"padding {top},{bottom},{left},{right}, input {batch}x{height}x{width}"
     )
 
