@@ -282,7 +282,19 @@ def test_compose() -> None:
         (lambda: ColorJitter(-0.1), ValueError, r"ColorJitter: brightness .*\(brightness=-0.1\)"),
         (lambda: ColorJitter(0, (2, 1)), ValueError, r"contrast .*\(contrast=\(2, 1\)\)"),
         (lambda: Normalize(MEAN, STD[:2]), ValueError, r"Normalize: .*one value per channel"),
-        (lambda: Normalize(MEAN, (1, 0, 1)), ValueError, r"std positive .*std=\(1, 0, 1\)\)"),
+        (
+            lambda: Normalize(MEAN, (1, 0, 1)),
+            ValueError,
+            r"std must be positive \(std=\(1, 0, 1\)\)",
+        ),
+        # Things of other kinds than a transform's arguments have.
+        (lambda: RandomCrop(3, 1.5), TypeError, r"RandomCrop: padding .*\(padding=1.5\)"),  # type: ignore[arg-type]
+        (lambda: RandomResizedCrop(4, 1), TypeError, r"scale must be a sequence .*\(scale=1\)"),  # type: ignore[arg-type]
+        (lambda: RandomHorizontalFlip("a"), TypeError, r"p must be a number \(p='a'\)"),  # type: ignore[arg-type]
+        (lambda: ColorJitter("a"), TypeError, r"brightness must be a number"),  # type: ignore[arg-type]
+        (lambda: ColorJitter((1, 2, 3)), ValueError, r"brightness must be 2 numbers"),  # type: ignore[arg-type]
+        (lambda: Normalize(0.5, 0.5), TypeError, r"mean must be a sequence .*\(mean=0.5\)"),  # type: ignore[arg-type]
+        (lambda: Normalize((), ()), ValueError, r"mean must have at least one number"),
     ],
 )
 def test_arguments(make: Callable[[], object], error: type[Exception], message: str) -> None:

@@ -189,9 +189,17 @@ def test_errors(name: str) -> None:
     for option in ("lr", "eps", "weight_decay"):
         with pytest.raises(ValueError, match=rf"^{name}: {option} must not be negative"):
             make(params, **{option: -1})
-    for betas in ((0.9, 1.0), (-0.1, 0.9), (0.9,)):
+        with pytest.raises(
+            TypeError, match=rf"^{name}: {option} must be a number \({option}='a'\)"
+        ):
+            make(params, **{option: "a"})
+    for betas in ((0.9, 1.0), (-0.1, 0.9)):
         with pytest.raises(ValueError, match=rf"^{name}: betas must be two numbers in \[0, 1\)"):
             make(params, betas=betas)
+    with pytest.raises(ValueError, match=rf"^{name}: betas must be 2 numbers \(betas=\(0.9,\)\)"):
+        make(params, betas=(0.9,))
+    with pytest.raises(TypeError, match=rf"^{name}: betas must be a sequence .*\(betas=0.9\)"):
+        make(params, betas=0.9)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

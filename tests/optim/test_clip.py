@@ -75,6 +75,12 @@ def test_gradients_that_are_not_finite_are_an_error() -> None:
         np.testing.assert_array_equal(params[0].grad, [1.0])
 
 
+def test_no_limit_asks_for_the_norm_alone() -> None:
+    params = parameters([3.0, 4.0])
+    assert optim.clip_grad_norm_(params, float("inf")) == 5.0
+    np.testing.assert_array_equal(params[0].grad, [3.0, 4.0])
+
+
 def test_values_are_clipped() -> None:
     params = parameters([-3.0, 0.5, 2.0], [0.1])
     optim.clip_grad_value_(params, 1.0)
@@ -85,7 +91,11 @@ def test_values_are_clipped() -> None:
 
 def test_errors() -> None:
     (p,) = parameters([1.0])
-    for limit in (0.0, -1.0, float("nan")):
+    with pytest.raises(TypeError, match=r"clip_grad_norm_: max_norm must be a number"):
+        optim.clip_grad_norm_(p, "a")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"clip_grad_value_: clip_value must be finite"):
+        optim.clip_grad_value_(p, float("nan"))
+    for limit in (0.0, -1.0):
         with pytest.raises(ValueError, match=r"clip_grad_norm_: max_norm must be positive"):
             optim.clip_grad_norm_(p, limit)
         with pytest.raises(ValueError, match=r"clip_grad_value_: clip_value must be positive"):

@@ -266,9 +266,13 @@ def test_loading_errors_change_nothing() -> None:
 @use_backend("reference")
 def test_errors() -> None:
     p = nn.Parameter(np.zeros(2))
-    for name in ("lr", "momentum", "weight_decay"):
+    for name in ("lr", "momentum", "dampening", "weight_decay"):
         with pytest.raises(ValueError, match=rf"SGD: {name} must not be negative \({name}=-1\)"):
             optim.SGD([p], **{name: -1})
+    with pytest.raises(ValueError, match=r"SGD: lr must be finite \(lr=inf\)"):
+        optim.SGD([p], lr=float("inf"))
+    with pytest.raises(TypeError, match=r"SGD: nesterov must be True or False"):
+        optim.SGD([p], 0.1, 0.9, nesterov="yes")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"SGD: nesterov needs momentum and no dampening"):
         optim.SGD([p], lr=0.1, nesterov=True)
     with pytest.raises(ValueError, match=r"SGD: convention must be 'pytorch' or 'caffe'"):

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from .._arguments import flag
 from ..autograd.geometry import integer
 from ..nn import Module
-from ..nn.arguments import flag
 from .compiled import CompiledNetwork, Options
 from .passes import optimise
 from .trace import trace

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._arguments import number
 from ..data import Preset
-from ..nn.arguments import number
 
 __all__ = ["byte_table", "reversed_channels", "reverses"]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from .._arguments import number
 from ..autograd import Tensor, ops
 from ..autograd.geometry import integer
-from .arguments import number
 from .module import Module, Parameter
 
 __all__ = [

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .._arguments import flag
 from ..autograd import Tensor, ops
-from .arguments import flag
 from .module import Module, Parameter
 
 __all__ = ["Add", "Affine", "Concat", "Div", "Mul", "Sub"]

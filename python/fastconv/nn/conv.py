@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from .._arguments import flag
 from ..autograd import Tensor, ops
 from ..autograd.geometry import integer, padding_of, pair
 from . import init
-from .arguments import flag
 from .module import Module, Parameter
 
 __all__ = ["Conv2d", "ConvTranspose2d"]

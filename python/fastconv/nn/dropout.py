@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .._arguments import probability
 from ..autograd import Tensor, ops
-from .arguments import probability
 from .module import Module
 
 __all__ = ["Dropout"]

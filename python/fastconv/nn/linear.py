@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
+from .._arguments import flag
 from ..autograd import Tensor, ops
 from ..autograd.geometry import integer
 from . import init
-from .arguments import flag
 from .module import Module, Parameter
 
 __all__ = ["Linear"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._arguments import probability
 from ..autograd import Tensor, ops
 from ..autograd.geometry import integer
-from .arguments import probability
 from .module import Module
 
 __all__ = ["CrossEntropyLoss", "MSELoss"]

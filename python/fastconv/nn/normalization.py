@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from .._arguments import flag, number
 from ..autograd import Tensor, ops
 from ..autograd.geometry import integer
 from . import init
-from .arguments import flag, number
 from .module import Module, Parameter
 
 __all__ = ["BatchNorm2d", "LocalResponseNorm"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._arguments import flag
 from ..autograd import Tensor, ops
 from ..autograd.geometry import ceil_mode_of, integer, padding_of, pair
-from .arguments import flag
 from .module import Module
 
 __all__ = ["AdaptiveAvgPool2d", "AvgPool2d", "MaxPool2d"]

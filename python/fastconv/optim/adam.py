@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .._arguments import not_negative, numbers
 from ..autograd import Tensor
 from .optimizer import Optimizer, kernels_for
 
@@ -48,10 +49,9 @@ class Adam(Optimizer):
 
     def check_options(self, group: Mapping[str, Any]) -> None:
         for name in ("lr", "eps", "weight_decay"):
-            if not group[name] >= 0:
-                raise ValueError(f"{self.name}: {name} must not be negative ({name}={group[name]})")
-        betas = tuple(group["betas"])
-        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+            not_negative(self.name, name, group[name])
+        betas = numbers(self.name, "betas", group["betas"], 2)
+        if not all(0 <= beta < 1 for beta in betas):
             raise ValueError(f"{self.name}: betas must be two numbers in [0, 1) (betas={betas})")
 
     def step(self) -> None:

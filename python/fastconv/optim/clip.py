@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from .._arguments import positive
 from ..autograd import Tensor
 from .optimizer import kernels_for
 
@@ -21,8 +22,8 @@ def clip_grad_norm_(params: Tensor | Iterable[Tensor], max_norm: float) -> float
     ValueError unless `max_norm` is positive, and FloatingPointError, before anything changes, if
     the norm is not finite.
     """
-    if not max_norm > 0:
-        raise ValueError(f"clip_grad_norm_: max_norm must be positive (max_norm={max_norm})")
+    if max_norm != math.inf:  # which only asks for the norm
+        positive("clip_grad_norm_", "max_norm", max_norm)
     params = _with_gradient(params)
     grads = [p.grad for p in params if p.grad is not None]
     norm = _norm(grads)
@@ -42,8 +43,7 @@ def clip_grad_value_(params: Tensor | Iterable[Tensor], clip_value: float) -> No
 
     Gradients are replaced, not changed in place. Raises ValueError unless `clip_value` is positive.
     """
-    if not clip_value > 0:
-        raise ValueError(f"clip_grad_value_: clip_value must be positive (clip_value={clip_value})")
+    positive("clip_grad_value_", "clip_value", clip_value)
     for param in _with_gradient(params):
         assert param.grad is not None
         param.grad = np.clip(param.grad, -clip_value, clip_value)

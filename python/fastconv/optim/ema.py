@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._arguments import number
 from .optimizer import kernels_for
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class EMA:
 
 
 def _decay(decay: float) -> float:
-    if not 0 <= decay < 1:
+    value = number("EMA", "decay", decay)
+    if not 0 <= value < 1:
         raise ValueError(f"EMA: decay must be in [0, 1) (decay={decay})")
-    return float(decay)
+    return value

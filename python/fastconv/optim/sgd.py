@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .._arguments import flag, not_negative
 from ..autograd import Tensor
 from .optimizer import Optimizer, kernels_for
 
@@ -54,9 +55,9 @@ class SGD(Optimizer):
         super().__init__(params, defaults)
 
     def check_options(self, group: Mapping[str, Any]) -> None:
-        for name in ("lr", "momentum", "weight_decay"):
-            if not group[name] >= 0:
-                raise ValueError(f"SGD: {name} must not be negative ({name}={group[name]})")
+        for name in ("lr", "momentum", "dampening", "weight_decay"):
+            not_negative(self.name, name, group[name])
+        flag(self.name, "nesterov", group["nesterov"])
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ValueError(
                 "SGD: nesterov needs momentum and no dampening "

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..dataset import channels_first, channels_last
 
-__all__ = ["Pictures", "check", "lying", "pair", "share", "sizes", "stack", "standing", "to_float"]
+__all__ = ["Pictures", "check", "lying", "pair", "sizes", "stack", "standing", "to_float"]
 
 Pictures = NDArray[Any] | list[NDArray[np.uint8]]
 
@@ -75,9 +75,3 @@ def pair(operation: str, size: int | tuple[int, int]) -> tuple[int, int]:
     if min(sides) < 1:
         raise ValueError(f"{operation}: size must be at least 1 (size={size})")
     return int(sides[0]), int(sides[1])
-
-
-def share(operation: str, name: str, value: float) -> None:
-    """Raise ValueError unless `value` is a probability."""
-    if not 0 <= value <= 1:
-        raise ValueError(f"{operation}: {name} must be between 0 and 1 ({name}={value})")

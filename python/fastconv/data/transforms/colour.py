@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._arguments import number, numbers
 from ._pictures import Pictures, check
 
 __all__ = ["ColorJitter"]
@@ -55,15 +56,17 @@ class ColorJitter:
         found = []
         for name in ("brightness", "contrast", "saturation"):
             value = getattr(self, name)
-            low, high = value if isinstance(value, (tuple, list)) else (1 - value, 1 + value)
-            if not isinstance(value, (tuple, list)):
-                low = max(0.0, low)
-            if not 0 <= low <= high < np.inf:
+            if isinstance(value, (tuple, list)):
+                low, high = numbers("ColorJitter", name, value, 2)
+            else:
+                one = number("ColorJitter", name, value)
+                low, high = max(0.0, 1 - one), 1 + one
+            if not 0 <= low <= high:
                 raise ValueError(
                     f"ColorJitter: {name} must be a number from 0 on or two, the smaller first "
                     f"({name}={value})"
                 )
-            found.append((float(low), float(high)))
+            found.append((low, high))
         return found
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._arguments import not_negative
 from ._pictures import Pictures, check, lying, pair, standing
 
 __all__ = ["CenterCrop", "RandomCrop"]
@@ -53,8 +54,9 @@ class RandomCrop:
 
     def __post_init__(self) -> None:
         pair("RandomCrop", self.size)
-        if self.padding < 0:
-            raise ValueError(f"RandomCrop: padding must not be negative (padding={self.padding})")
+        if not isinstance(self.padding, (int, np.integer)):
+            raise TypeError(f"RandomCrop: padding must be an integer (padding={self.padding!r})")
+        not_negative("RandomCrop", "padding", self.padding)
 
     def __call__(self, pictures: Any, rng: np.random.Generator) -> Pictures:
         pictures = check("RandomCrop", pictures)

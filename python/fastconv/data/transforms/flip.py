@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._pictures import Pictures, check, lying, share
+from ..._arguments import probability
+from ._pictures import Pictures, check, lying
 
 __all__ = ["RandomHorizontalFlip"]
 
@@ -20,7 +21,7 @@ class RandomHorizontalFlip:
     p: float = 0.5
 
     def __post_init__(self) -> None:
-        share("RandomHorizontalFlip", "p", self.p)
+        probability("RandomHorizontalFlip", "p", self.p)
 
     def __call__(self, pictures: Any, rng: np.random.Generator) -> Pictures:
         pictures = check("RandomHorizontalFlip", pictures)

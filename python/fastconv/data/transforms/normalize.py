@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._arguments import numbers
 from ..dataset import channels_first, channels_last
 from ._pictures import check, sizes
 
@@ -29,16 +29,14 @@ class Normalize:
     std: Sequence[float]
 
     def __post_init__(self) -> None:
-        if len(self.mean) != len(self.std) or not len(self.mean):
+        mean, std = (numbers("Normalize", name, getattr(self, name)) for name in ("mean", "std"))
+        if len(mean) != len(std):
             raise ValueError(
                 "Normalize: mean and std must have one value per channel "
                 f"(mean={self.mean}, std={self.std})"
             )
-        if not all(one > 0 for one in self.std) or not all(map(math.isfinite, self.mean)):
-            raise ValueError(
-                "Normalize: mean must be finite and std positive "
-                f"(mean={self.mean}, std={self.std})"
-            )
+        if not all(one > 0 for one in std):
+            raise ValueError(f"Normalize: std must be positive (std={self.std})")
 
     def __call__(
         self, pictures: Any, rng: np.random.Generator | None = None

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..._arguments import numbers
 from ..pictures import FILTERS, resize
 from ._pictures import Pictures, check, pair, stack
 
@@ -67,11 +68,12 @@ class RandomResizedCrop:
     def __post_init__(self) -> None:
         pair("RandomResizedCrop", self.size)
         _known("RandomResizedCrop", self.interpolation)
-        for name, (low, high) in (("scale", self.scale), ("ratio", self.ratio)):
+        for name, limits in (("scale", self.scale), ("ratio", self.ratio)):
+            low, high = numbers("RandomResizedCrop", name, limits, 2)
             if not 0 < low <= high:
                 raise ValueError(
                     f"RandomResizedCrop: {name} must be two positive numbers, the smaller first "
-                    f"({name}={low, high})"
+                    f"({name}={limits})"
                 )
 
     def __call__(self, pictures: Any, rng: np.random.Generator) -> Pictures:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..._arguments import number
 from ...autograd import Tensor, ops
 from ...nn import Module
-from ...nn.arguments import number
 
 __all__ = ["Absolute", "LocalResponseNormWithin", "Maximum", "Narrow", "ScaleShift", "WeightedSum"]
 

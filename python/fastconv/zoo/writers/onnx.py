@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..._arguments import flag
 from ..._core import __version__
 from ...autograd.geometry import integer
 from ...compiler.entry import full_shape
 from ...compiler.passes import drop_identities, remove_dead
 from ...compiler.trace import trace
 from ...nn import Module
-from ...nn.arguments import flag
 from ..archive import missing_extra
 from ..metadata import metadata_of
 from .architecture import architecture_of
