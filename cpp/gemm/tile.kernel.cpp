@@ -169,9 +169,9 @@ void row_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t
 // several, of every fourth k, do not.
 template <int VECS>
 void single_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t n,
-                 const Ahead& given) {
+                 const Ahead&) {
   constexpr int kSums = 4;
-  Ahead ahead = given;
+  constexpr std::int64_t kFar = 512;  // floats between what is read and what is asked for
   vf acc[kSums][VECS];
   each<kSums, VECS>([&](int i, int v) { acc[i][v] = zero(); });
   for (const Run *run = job.runs, *end = run + job.n_runs; run != end; ++run) {
@@ -181,7 +181,9 @@ void single_tile(const TileJob& job, const Tile& tile, const float* b, std::int6
       each<kSums, VECS>([&](int i, int v) {
         acc[i][v] = fma(set1(a[i]), load(b + (i * VECS + v) * W), acc[i][v]);
       });
-      for (int i = 0; i < kSums; ++i, ahead.b += ahead.b_step) __builtin_prefetch(ahead.b, 0, 2);
+      // Panels follow one another: the next one is ahead, too. The machine's own prefetchers begin
+      // anew at each page.
+      each<kSums, VECS>([&](int i, int v) { __builtin_prefetch(b + kFar + (i * VECS + v) * W); });
     }
     for (; k > 0; --k, ++a, b += VECS * W) {
       each<1, VECS>([&](int, int v) { acc[0][v] = fma(set1(*a), load(b + v * W), acc[0][v]); });
