@@ -42,8 +42,8 @@ class Gradient {
     output_blocks = ceil_div(outputs, block_outputs);
     block_columns = std::min(block_outputs, ld);
     v_row = round_up(std::min(channels, kBlockChannels), 16);
-    // dU fills about a third of L2, the tiles of one pass the rest.
-    const std::int64_t budget = static_cast<std::int64_t>(l2_cache_bytes() / sizeof(float));
+    // dU and the tiles of one pass fill two thirds of L2: pages do not spread evenly over its sets.
+    const auto budget = static_cast<std::int64_t>(l2_cache_bytes() / sizeof(float) * 2 / 3);
     const std::int64_t rest = budget - kPositions * v_row * block_columns;
     pass_tiles = std::clamp<std::int64_t>(rest / (kPositions * (v_row + block_columns)), 32, 128);
     pass_tiles = std::min(pass_tiles, std::max<std::int64_t>(1, tiles));
