@@ -2,12 +2,12 @@
 //
 //   dW(t * C + c, o) = sum_pixels x(pixel seen by tap t, c) * grad_out(pixel, o)
 //
-// A task is a block of dW's rows times a block of its columns times a chunk of the output lines. It
-// goes through its lines in strips: grad_out is packed in panels that stay in L2, and every tile of
-// dW gathers what it reads of x into L1, for all panels; read in place, pixels of 1,024 channels
-// would fall into one set of L1. Chunks and strips depend on the shape alone, and are added in
-// their order, so every bit is the same at any number of threads; blocks, which change none, suit
-// the threads.
+// A task is some input channels, of all taps, times a block of output channels times a chunk of the
+// output lines. It goes through its lines in strips: grad_out is packed in panels that stay in L2,
+// and every tile of dW gathers what it reads of x into L1, for all panels; read in place, pixels of
+// 1,024 channels would fall into one set of L1. While tiles compute, they ask for the next strip.
+// Chunks and strips depend on the shape alone, and are added in their order, so every bit is the
+// same at any number of threads; blocks, which change none, suit the threads.
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -25,7 +25,8 @@ namespace {
 
 constexpr std::int64_t kStripPixels = 256;  // about: a tile's A and a panel of them fill L1
 constexpr std::int64_t kPackedPixels = 16;
-constexpr std::int64_t kBlockTiles = 20, kBlockPanels = 8;
+constexpr std::int64_t kBlockPanels = 8;
+constexpr std::int64_t kBlockChannels = 16;   // a multiple of: whole lines of dW
 constexpr std::int64_t kRegisterTiles = 256;  // of all chunks, at least: work for many threads
 constexpr std::int64_t kMinWork = 1'000'000;  // multiply-adds of a chunk: more than its sums cost
 
@@ -53,10 +54,9 @@ class WeightGradient {
     strip_w = in.w + p.pad_left + p.pad_right;
     strip_lines =
         std::clamp<std::int64_t>(kStripPixels / out.w, 1, std::max<std::int64_t>(1, lines));
-    make_tiles();
     const double work = static_cast<double>(lines * out.w) * static_cast<double>(rows * outputs);
     const auto most = static_cast<std::int64_t>(work / kMinWork);
-    const std::int64_t wanted = ceil_div(kRegisterTiles, n_tiles() * n_panels());
+    const std::int64_t wanted = ceil_div(kRegisterTiles, n_tiles(channels) * n_panels());
     for (chunks = 1; chunks < wanted;) chunks *= 2;  // even shares
     chunks = std::clamp<std::int64_t>(std::min(chunks, most), 1,
                                       std::max<std::int64_t>(1, lines / strip_lines));
@@ -68,22 +68,40 @@ class WeightGradient {
 
  private:
   struct Task {
-    Range tiles, panels, lines;
+    Range channels, panels, lines;
   };
   struct RowTile {
     std::int64_t ky, kx, first;  // kernel position, channel, or channel from there on
-    std::int64_t row, rows;      // of dW
+    std::int64_t rows;
   };
 
-  void make_tiles();
   void choose_blocks();
   Task task_at(std::int64_t index) const;
-  void run_task(const Task& task, std::int64_t group, float* scratch, float* dw) const;
+  void run_task(const Task& task, std::int64_t group, float* scratch, float* sums,
+                float* grad_weight) const;
+  void ask_ahead(const Task& task, std::int64_t group, Range columns, std::int64_t tile,
+                 Range strip, Range next, TileJob& job) const;
+  void pack(Range strip, std::int64_t group, Range columns, float* panels) const;
   void copy_strip(Range strip, float* to) const;
   void gather(const RowTile& tile, Range strip, std::int64_t group, const float* copy,
               float* to) const;
 
-  std::int64_t n_tiles() const { return static_cast<std::int64_t>(tiles.size()); }
+  std::int64_t taps() const { return p.kernel_h * p.kernel_w; }
+  // Tiles go channels first: those of one stretch of x after the other.
+  std::int64_t stretches() const { return joined ? p.kernel_h : taps(); }
+  std::int64_t n_parts(std::int64_t of_channels) const {
+    return ceil_div(joined ? p.kernel_w * of_channels : of_channels, kernels.mr);
+  }
+  std::int64_t n_tiles(std::int64_t of_channels) const {
+    return stretches() * n_parts(of_channels);
+  }
+  RowTile tile_at(Range of_channels, std::int64_t index) const {
+    const std::int64_t stretch = index % stretches();
+    const Range r = split(joined ? p.kernel_w * channels : of_channels.size(),
+                          n_parts(of_channels.size()), index / stretches());
+    return {joined ? stretch : stretch / p.kernel_w, joined ? 0 : stretch % p.kernel_w,
+            of_channels.begin + r.begin, r.size()};
+  }
   std::int64_t n_panels() const { return ceil_div(outputs, kernels.nr); }
   std::int64_t pixels() const { return strip_lines * out.w; }
   std::int64_t panel_floats() const {
@@ -91,7 +109,15 @@ class WeightGradient {
   }
   std::int64_t gathered_floats() const { return round_up(pixels() * kernels.lanes, 16); }
   std::int64_t copy_floats() const {
-    return copied ? strip_lines * p.kernel_h * strip_w * channels : 0;
+    return round_up(copied ? strip_lines * p.kernel_h * strip_w * channels : 0, 16);
+  }
+  std::int64_t most_channels() const {
+    return std::min(channels, round_up(ceil_div(channels, channel_blocks), kBlockChannels));
+  }
+  std::int64_t most_columns() const { return ceil_div(n_panels(), panel_blocks) * kernels.nr; }
+  std::int64_t scratch_floats() const {
+    return panel_floats() + gathered_floats() + copy_floats() +
+           SumBlock::own_floats(chunks > 1 ? 0 : taps() * most_channels(), most_columns());
   }
 
   const Conv2dParams& p;
@@ -104,47 +130,54 @@ class WeightGradient {
   bool joined, copied;
   bool flat;  // output pixels are input pixels
   std::int64_t strip_w, strip_lines;
-  std::vector<RowTile> tiles;
-  std::int64_t tile_blocks, panel_blocks, chunks;
+  std::int64_t channel_blocks, panel_blocks, chunks;
   int threads;
 };
-
-void WeightGradient::make_tiles() {
-  const std::int64_t length = joined ? p.kernel_w * channels : channels;
-  const std::int64_t stretches = joined ? p.kernel_h : p.kernel_h * p.kernel_w;
-  const std::int64_t count = ceil_div(length, kernels.mr);
-  for (std::int64_t i = 0; i < stretches; ++i) {
-    const std::int64_t ky = joined ? i : i / p.kernel_w, kx = joined ? 0 : i % p.kernel_w;
-    for (std::int64_t j = 0; j < count; ++j) {
-      const Range r = split(length, count, j);
-      tiles.push_back({ky, kx, r.begin, i * length + r.begin, r.size()});
-    }
-  }
-}
 
 // The blocks that take the thread with most of them the least time: what a block gathers and packs
 // counts once a tile and once a panel.
 void WeightGradient::choose_blocks() {
   constexpr std::int64_t kGather = 16, kPack = 12;  // cycles a pixel
-  const std::int64_t first = ceil_div(n_tiles(), kBlockTiles);
+  const std::int64_t most_blocks = joined ? 1 : ceil_div(channels, kBlockChannels);
+  const auto most_sums = static_cast<std::int64_t>(l2_cache_bytes() / sizeof(float) / 3);
   double best = 0;
   for (std::int64_t j = ceil_div(n_panels(), kBlockPanels); j <= n_panels(); ++j) {
-    for (std::int64_t i = first; i <= n_tiles(); ++i) {
+    for (std::int64_t i = 1; i <= most_blocks; ++i) {
+      const std::int64_t size = std::min(channels, ceil_div(most_blocks, i) * kBlockChannels);
+      const std::int64_t t = n_tiles(joined ? channels : size), n = ceil_div(n_panels(), j);
+      const bool last = i == most_blocks && j == n_panels();
+      if (taps() * size * n * kernels.nr > most_sums && !(last && best == 0)) continue;
       const std::int64_t most = ceil_div(i * j * chunks, threads);
-      const std::int64_t t = ceil_div(n_tiles(), i), n = ceil_div(n_panels(), j);
       const auto cycles =
           static_cast<double>(most * (t * n * kernels.mr + t * kGather + n * kPack));
-      if (best == 0 || cycles < best) best = cycles, tile_blocks = i, panel_blocks = j;
-      if (most > 4) break;  // smaller blocks only cost more
+      if (best == 0 || cycles < best) best = cycles, channel_blocks = i, panel_blocks = j;
+      if (most > 8) break;  // smaller blocks only cost more
     }
   }
 }
 
 WeightGradient::Task WeightGradient::task_at(std::int64_t index) const {
   const std::int64_t block = index / chunks;
-  return {split(n_tiles(), tile_blocks, block / panel_blocks),
+  const Range units =
+      split(ceil_div(channels, kBlockChannels), channel_blocks, block / panel_blocks);
+  return {{units.begin * kBlockChannels, std::min(units.end * kBlockChannels, channels)},
           split(n_panels(), panel_blocks, block % panel_blocks),
           split(lines, chunks, index % chunks)};
+}
+
+// grad_out of the strip in panels, some lines of all panels at a time: memory is read as it lies.
+void WeightGradient::pack(Range strip, std::int64_t group, Range columns, float* panels) const {
+  const std::int64_t count = strip.size() * out.w;
+  const float* grad =
+      grad_out + strip.begin * out.w * p.out_channels + group * outputs + columns.begin;
+  for (std::int64_t k = 0; k < count; k += kPackedPixels) {
+    for (std::int64_t n = 0; n < columns.size(); n += kernels.nr) {
+      const std::int64_t rest = columns.size() - n;
+      kernels.pack(grad + k * p.out_channels + n, p.out_channels, 1,
+                   std::min(kPackedPixels, count - k), std::min<std::int64_t>(kernels.nr, rest),
+                   panels + n * count + k * (rest > kernels.lanes ? kernels.nr : kernels.lanes));
+    }
+  }
 }
 
 // The lines of x that each output line of the strip reads, one group after another, with zeros
@@ -208,29 +241,48 @@ void WeightGradient::gather(const RowTile& tile, Range strip, std::int64_t group
   }
 }
 
-void WeightGradient::run_task(const Task& task, std::int64_t group, float* scratch,
-                              float* dw) const {
+// Lets the tile fetch what comes after it: for its first panel what the next tile gathers, where
+// that is one column of x, as channels of neighbouring pixels lie too far apart for the machine to
+// follow; for the others a column of the next strip's grad_out each.
+void WeightGradient::ask_ahead(const Task& task, std::int64_t group, Range columns,
+                               std::int64_t tile, Range strip, Range next, TileJob& job) const {
+  constexpr std::int64_t kLine = 16;
+  const std::int64_t n = n_tiles(task.channels.size()), panels = task.panels.size();
+  job.next_a = nullptr;
+  if (flat) {
+    const RowTile t = tile_at(task.channels, (tile + 1) % n);
+    const std::int64_t pixel = (tile + 1 < n ? strip : next).begin * out.w;
+    job.next_a = x + pixel * p.in_channels + group * channels + t.first + t.rows - 1;
+    job.next_a_step = p.in_channels;
+  }
+  const std::int64_t skipped = flat ? 1 : 0, column = tile * (panels - skipped) - skipped;
+  job.fetch = {grad_out + next.begin * out.w * p.out_channels + group * outputs + columns.begin +
+                   column * kLine,
+               kLine, p.out_channels,
+               std::clamp<std::int64_t>(ceil_div(columns.size(), kLine) - column, 0, panels)};
+}
+
+void WeightGradient::run_task(const Task& task, std::int64_t group, float* scratch, float* sums,
+                              float* grad_weight) const {
   float* panels = scratch;
   float* gathered = panels + panel_floats();
   float* copy = gathered + gathered_floats();
-  const std::int64_t first = task.panels.begin * kernels.nr;
-  const std::int64_t columns = std::min(task.panels.end * kernels.nr, outputs) - first;
+  const Range columns = {task.panels.begin * kernels.nr,
+                         std::min(task.panels.end * kernels.nr, outputs)};
+  const SumBlock block = {task.channels, columns, channels, taps()};
+  const SumBlock::Rows to =
+      sums != nullptr ? block.among(sums, ld) : block.own(copy + copy_floats());
 
   const std::int64_t strips = ceil_div(task.lines.size(), strip_lines);
+  const std::int64_t tiles = n_tiles(task.channels.size());
+  const auto strip_at = [&](std::int64_t s) {
+    const Range strip = split(task.lines.size(), strips, s);
+    return Range{task.lines.begin + strip.begin, task.lines.begin + strip.end};
+  };
   for (std::int64_t s = 0; s < strips; ++s) {
-    Range strip = split(task.lines.size(), strips, s);
-    strip = {task.lines.begin + strip.begin, task.lines.begin + strip.end};
+    const Range strip = strip_at(s), next = strip_at(std::min(s + 1, strips - 1));
     const std::int64_t count = strip.size() * out.w;
-    const float* grad = grad_out + strip.begin * out.w * p.out_channels + group * outputs + first;
-    // Some lines of all panels at a time: memory is read as it lies.
-    for (std::int64_t k = 0; k < count; k += kPackedPixels) {
-      for (std::int64_t n = 0; n < columns; n += kernels.nr) {
-        kernels.pack(
-            grad + k * p.out_channels + n, p.out_channels, 1, std::min(kPackedPixels, count - k),
-            std::min<std::int64_t>(kernels.nr, columns - n),
-            panels + n * count + k * (columns - n > kernels.lanes ? kernels.nr : kernels.lanes));
-      }
-    }
+    pack(strip, group, columns, panels);
     if (copied) copy_strip(strip, copy);
 
     const Run run = {0, count};
@@ -243,29 +295,24 @@ void WeightGradient::run_task(const Task& task, std::int64_t group, float* scrat
     job.b = panels;
     job.panel_stride = count * kernels.nr;
     job.k_length = count;
-    job.n_end = columns;
-    job.c = dw + first;
-    job.c_row = ld;
+    job.n_end = columns.size();
+    job.c = to.data;
+    job.c_row = to.ld;
     job.alpha = 1.0f;
     job.beta = s == 0 ? 0.0f : 1.0f;
-    for (std::int64_t i = task.tiles.begin; i < task.tiles.end; ++i) {
-      const RowTile& t = tiles[static_cast<std::size_t>(i)];
+    for (std::int64_t i = 0; i < tiles; ++i) {
+      const RowTile t = tile_at(task.channels, i);
       gather(t, strip, group, copy, gathered);
       const std::int64_t second = (t.rows + 1) / 2;
-      const Tile tile = {{0, second}, {t.row * ld, (t.row + second) * ld}, t.rows};
+      const std::int64_t row =
+          (t.ky * p.kernel_w + t.kx) * to.tap_rows + t.first - task.channels.begin;
+      const Tile tile = {{0, second}, {row * to.ld, (row + second) * to.ld}, t.rows};
       job.tiles = &tile;
-      // Channels of neighbouring pixels lie far apart: no prefetcher of the machine follows.
-      if (flat && i + 1 < task.tiles.end) {
-        const RowTile& next = tiles[static_cast<std::size_t>(i + 1)];
-        job.next_a =
-            x + strip.begin * out.w * p.in_channels + group * channels + next.first + next.rows - 1;
-        job.next_a_step = p.in_channels;
-      } else {
-        job.next_a = nullptr;
-      }
+      ask_ahead(task, group, columns, i, strip, next, job);
       kernels.by_column(job);
     }
   }
+  if (sums == nullptr) block.write(to, grad_weight);
 }
 
 void WeightGradient::run(float* grad_weight) const {
@@ -273,11 +320,11 @@ void WeightGradient::run(float* grad_weight) const {
     std::fill_n(grad_weight, p.out_channels * rows, 0.0f);
     return;
   }
-  const std::int64_t tasks = tile_blocks * panel_blocks * chunks;
+  const std::int64_t tasks = channel_blocks * panel_blocks * chunks;
   const int members = static_cast<int>(std::min<std::int64_t>(threads, tasks));
-  sum_in_chunks(p, {tasks, chunks, panel_floats() + gathered_floats() + copy_floats(), ld, members},
-                grad_weight, [&](std::int64_t i, std::int64_t group, float* scratch, float* sums) {
-                  run_task(task_at(i), group, scratch, sums);
+  sum_in_chunks(p, {tasks, chunks, scratch_floats(), ld, members}, grad_weight,
+                [&](std::int64_t i, std::int64_t group, float* scratch, float* sums, float* to) {
+                  run_task(task_at(i), group, scratch, sums, to);
                 });
 }
 

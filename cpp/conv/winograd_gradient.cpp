@@ -42,8 +42,8 @@ class Gradient {
     output_blocks = ceil_div(outputs, block_outputs);
     block_columns = std::min(block_outputs, ld);
     v_row = round_up(std::min(channels, kBlockChannels), 16);
-    // dU fills about a third of L2, the tiles of one pass the rest.
-    const std::int64_t budget = static_cast<std::int64_t>(l2_cache_bytes() / sizeof(float));
+    // dU and the tiles of one pass fill two thirds of L2: pages do not spread evenly over its sets.
+    const auto budget = static_cast<std::int64_t>(l2_cache_bytes() / sizeof(float) * 2 / 3);
     const std::int64_t rest = budget - kPositions * v_row * block_columns;
     pass_tiles = std::clamp<std::int64_t>(rest / (kPositions * (v_row + block_columns)), 32, 128);
     pass_tiles = std::min(pass_tiles, std::max<std::int64_t>(1, tiles));
@@ -78,7 +78,7 @@ class Gradient {
   };
   Task task_at(std::int64_t index) const;
   void run_task(const Task& task, const float* grad_out, const float* x, float* scratch,
-                float* taps) const;
+                float* sums, float* grad_weight) const;
   void transform(const Task& task, Range pass, const float* grad_out, const float* x,
                  const float* zeros, float* v, float* dm) const;
 
@@ -94,8 +94,10 @@ class Gradient {
   }
   std::int64_t scratch_floats() const {
     return kPositions * (du_position() + v_position(pass_tiles) + dm_position(pass_tiles)) +
-           std::max(v_row, block_columns);
+           round_up(std::max(v_row, block_columns), 16) +
+           SumBlock::own_floats(chunks > 1 ? 0 : taps() * v_row, block_columns);
   }
+  std::int64_t taps() const { return p.kernel_h * p.kernel_w; }
 
   const Conv2dParams& p;
   PictureSize in, out;
@@ -152,7 +154,7 @@ void Gradient::transform(const Task& task, Range pass, const float* grad_out, co
 }
 
 void Gradient::run_task(const Task& task, const float* grad_out, const float* x, float* scratch,
-                        float* to) const {
+                        float* sums, float* grad_weight) const {
   float* du = scratch;
   float* v = du + kPositions * du_position();
   float* dm = v + kPositions * v_position(pass_tiles);
@@ -197,20 +199,25 @@ void Gradient::run_task(const Task& task, const float* grad_out, const float* x,
     }
   }
 
+  const SumBlock block = {task.channels, task.columns, channels, taps()};
+  const SumBlock::Rows to = sums != nullptr
+                                ? block.among(sums, ld)
+                                : block.own(zeros + round_up(std::max(v_row, block_columns), 16));
   const auto collect = backward.collect[p.kernel_h == 3 ? 0 : 1];
   for (std::int64_t c = 0; c < rows; ++c) {
     collect(du + c * block_columns, du_position(), round_up(columns, kernels.lanes),
-            to + (task.channels.begin + c) * ld + task.columns.begin, channels * ld);
+            to.data + c * to.ld, to.tap_rows * to.ld);
   }
+  if (sums == nullptr) block.write(to, grad_weight);
 }
 
 void Gradient::run(const float* grad_out, const float* x, float* grad_weight) const {
   const std::int64_t tasks = channel_blocks * output_blocks * chunks;
   const int threads = static_cast<int>(std::min<std::int64_t>(get_num_threads(), tasks));
   sum_in_chunks(p, {tasks, chunks, scratch_floats(), ld, threads}, grad_weight,
-                [&](std::int64_t i, std::int64_t group, float* scratch, float* sums) {
+                [&](std::int64_t i, std::int64_t group, float* scratch, float* sums, float* to) {
                   run_task(task_at(i), grad_out + group * outputs, x + group * channels, scratch,
-                           sums);
+                           sums, to);
                 });
 }
 

@@ -51,7 +51,7 @@ struct TileJob {
   const float* next_a = nullptr;
   std::int64_t next_a_step = 0;
 
-  Fetch fetch = {};      // by row, where A is not cold
+  Fetch fetch = {};      // where A is not cold; of a tile without next_a
   bool b_in_l2 = false;  // B then comes to L1 ahead of its use, instead of the next panel to L2
 
   const float* b;                  // the panel that starts at column n_begin
@@ -99,11 +99,11 @@ struct TileKernels {
                          std::int64_t taps, const std::int64_t* order, std::int64_t n_order,
                          std::int64_t columns, float* panel);
   // Back from channels-last k to rows of weights, with chunks of their sums added in their order:
-  // dst[j * channels * taps + k] = sum_i src[i * chunk + (t * channels + c) * ld + j]
+  // dst[j * ld_dst + k] = sum_i src[i * chunk + (t * channels + c) * ld + j]
   // for j < columns and k_begin <= k < k_end, where k = c * taps + t.
   void (*unpack_taps)(const float* src, std::int64_t ld, std::int64_t chunks, std::int64_t chunk,
                       std::int64_t channels, std::int64_t taps, std::int64_t columns,
-                      std::int64_t k_begin, std::int64_t k_end, float* dst);
+                      std::int64_t k_begin, std::int64_t k_end, float* dst, std::int64_t ld_dst);
 
   // dst[c * ld_dst + r] = src[r * ld_src + c]; writes whole vectors, so that a row of dst has room
   // for `rows` rounded up to a multiple of `lanes`.

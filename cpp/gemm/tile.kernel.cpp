@@ -213,7 +213,7 @@ void column_tile(const TileJob& job, const Tile& tile, const float* b, std::int6
 #pragma GCC unroll 2
         for (int v = 0; v < VECS; ++v) acc[i][v] = fma(x, bv[v], acc[i][v]);
       }
-      __builtin_prefetch(ahead);
+      __builtin_prefetch(ahead, 0, 2);
       ahead += given.a_step;
       b += VECS * W;
       a += job.a_step;
@@ -329,7 +329,7 @@ void run(const TileJob& job, const TileFunction (&functions)[kVecs][MR],
     }
     for (std::int64_t i = 0; i < job.n_tiles; ++i, ++count, ahead.b += part) {
       const Tile& tile = job.tiles[i];
-      if (count < job.fetch.tiles) {
+      if (count < job.fetch.tiles && (count > 0 || job.next_a == nullptr)) {
         ahead.a = reinterpret_cast<const char*>(job.fetch.first + count * job.fetch.tile_step);
         ahead.a_step = job.fetch.k_step * static_cast<std::ptrdiff_t>(sizeof(float));
       } else if (count == job.fetch.tiles && count > 0) {
@@ -452,8 +452,7 @@ void pack_taps_back(const float* src, std::int64_t k_stride, std::int64_t out_ch
 
 void unpack_taps(const float* src, std::int64_t ld, std::int64_t chunks, std::int64_t chunk,
                  std::int64_t channels, std::int64_t taps, std::int64_t columns,
-                 std::int64_t k_begin, std::int64_t k_end, float* dst) {
-  const std::int64_t length = channels * taps;
+                 std::int64_t k_begin, std::int64_t k_end, float* dst, std::int64_t ld_dst) {
   std::int64_t c = k_begin / taps, t = k_begin % taps;
   for (std::int64_t k = k_begin; k < k_end; k += W) {
     const std::int64_t depth = k_end - k < W ? k_end - k : W;
@@ -474,8 +473,11 @@ void unpack_taps(const float* src, std::int64_t ld, std::int64_t chunks, std::in
         }
       }
       transpose(block);
-      for (std::int64_t i = 0; i < lanes; ++i)
-        store_first(dst + (j + i) * length + k, block[i], depth);
+      for (std::int64_t i = 0; i < lanes; ++i) {
+        float* line = dst + (j + i) * ld_dst + k;
+        store_first(line, block[i], depth);
+        __builtin_prefetch(line + 4 * W, 1);  // rows lie too far apart for stores to be in time
+      }
     }
   }
 }

@@ -58,23 +58,28 @@ Moments column_moments(const NormShape& shape, const Folded& folded, const float
            chunk.vector(kSquares));
   });
 
-  const auto mean_of = [](const Chunk& chunk, std::int64_t column) {
+  const auto mean_of = [](const Chunk& chunk, std::int64_t column, double share) {
     const double about = chunk.vector(kAbout)[column], sum = chunk.vector(kSum)[column];
-    return std::isfinite(about) ? about + sum / static_cast<double>(chunk.rows) : about;
+    return std::isfinite(about) ? about + sum * share : about;
   };
   const double count = static_cast<double>(shape.rows);
   Moments result;
   result.mean.resize(static_cast<std::size_t>(folded.channels));
   result.var.resize(static_cast<std::size_t>(folded.channels));
-  sums.combine([&](const Chunk& chunk, std::int64_t column, std::int64_t channel) {
-    result.mean[static_cast<std::size_t>(channel)] +=
-        mean_of(chunk, column) * static_cast<double>(chunk.rows) / count;
+  double *mean = result.mean.data(), *var = result.var.data();
+  sums.combine([&](const Chunk& chunk, std::int64_t start, Range channels) {
+    const double rows = static_cast<double>(chunk.rows), share = 1 / rows, weight = rows / count;
+    for (std::int64_t c = channels.begin; c < channels.end; ++c) {
+      mean[c] += mean_of(chunk, start + c, share) * weight;
+    }
   });
-  sums.combine([&](const Chunk& chunk, std::int64_t column, std::int64_t channel) {
-    const double sum = chunk.vector(kSum)[column], rows = static_cast<double>(chunk.rows);
-    const double off = mean_of(chunk, column) - result.mean[static_cast<std::size_t>(channel)];
-    result.var[static_cast<std::size_t>(channel)] +=
-        (chunk.vector(kSquares)[column] - sum * sum / rows + off * off * rows) / count;
+  sums.combine([&](const Chunk& chunk, std::int64_t start, Range channels) {
+    const double rows = static_cast<double>(chunk.rows), share = 1 / rows, weight = 1 / count;
+    const float *sum = chunk.vector(kSum) + start, *squares = chunk.vector(kSquares) + start;
+    for (std::int64_t c = channels.begin; c < channels.end; ++c) {
+      const double s = sum[c], off = mean_of(chunk, start + c, share) - mean[c];
+      var[c] += (squares[c] - s * s * share + off * off * rows) * weight;
+    }
   });
   return result;
 }
@@ -147,9 +152,11 @@ void batch_norm_backward(const NormShape& shape, const float* grad_y, const floa
                           grad_residual == nullptr ? nullptr : grad_residual + chunk.offset);
   });
   std::vector<double> sum(channels), products(channels);
-  sums.combine([&](const Chunk& chunk, std::int64_t column, std::int64_t channel) {
-    sum[static_cast<std::size_t>(channel)] += chunk.vector(kSum)[column];
-    products[static_cast<std::size_t>(channel)] += chunk.vector(kProducts)[column];
+  sums.combine([&](const Chunk& chunk, std::int64_t start, Range range) {
+    const float *s = chunk.vector(kSum) + start, *p = chunk.vector(kProducts) + start;
+    double *to_sum = sum.data(), *to_products = products.data();
+    for (std::int64_t c = range.begin; c < range.end; ++c)
+      to_sum[c] += s[c], to_products[c] += p[c];
   });
 
   if (y != nullptr && grad_residual != nullptr) {  // which is what passes on

@@ -86,15 +86,21 @@ class ChunkSums {
     });
   }
 
-  // f(chunk, column, channel) for all columns of all chunks, in ascending order.
+  // f(chunk, start, channels) for all chunks, in ascending order: column start + c is one of
+  // channel c's. Threads take some channels each.
   template <class F>
   void combine(const F& f) {
-    for (std::int64_t i = 0; i < size_; ++i) {
-      const Chunk chunk = at(i);
-      for (std::int64_t start = 0; start < chunk.columns; start += folded_.channels) {
-        for (std::int64_t c = 0; c < folded_.channels; ++c) f(chunk, start + c, c);
-      }
-    }
+    constexpr std::int64_t kGrain = 4096;  // sums worth a thread
+    parallel_for(folded_.channels, ceil_div(kGrain, std::max<std::int64_t>(1, size_)),
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t i = 0; i < size_; ++i) {
+                     const Chunk chunk = at(i);
+                     for (std::int64_t start = 0; start < chunk.columns;
+                          start += folded_.channels) {
+                       f(chunk, start, Range{begin, end});
+                     }
+                   }
+                 });
   }
 
  private:

@@ -56,6 +56,29 @@ def test_against_the_twin(case: Any, thread_counts: int) -> None:
     assert error(F.conv2d(x, weight, None, *window, algorithm="fastest"), expected) < 1e-5
 
 
+# N, C, H, W, O, kernel, stride, groups: one chunk in several blocks, of channels that fill neither
+# the blocks nor their tiles; several strips; then several chunks.
+@pytest.mark.parametrize(
+    "case",
+    [
+        (3, 131, 13, 12, 77, 3, 2, 1),
+        (2, 317, 19, 17, 201, 1, 1, 1),
+        (2, 270, 11, 9, 402, 1, 2, 2),
+        (2, 45, 21, 19, 35, 3, 2, 1),
+    ],
+)
+def test_direct_gradients_of_weights_in_blocks(case: Any) -> None:
+    n, c, h, w, o, kernel, stride, groups = case
+    x, weight, _, _ = arrays(n, c, h, w, o, kernel, kernel // 2, groups)
+    window = (stride, kernel // 2, 1, groups)
+    grad = F.conv2d(x, weight, None, *window)
+    expected = reference.conv2d_backward_weight(
+        grad.astype(np.float64), x.astype(np.float64), weight.shape, *window
+    )
+    assert error(F.conv2d_backward_weight(grad, x, weight.shape, *window), expected) < 1e-5
+    assert_same_bits(lambda: F.conv2d_backward_weight(grad, x, weight.shape, *window))
+
+
 def test_large_layers_are_not_computed_directly() -> None:
     x, weight, grad, window = arrays(8, 64, 28, 28, 64, 3, 1, 1)
     direct = F.conv2d_backward_weight(grad, x, weight.shape, *window)

@@ -347,6 +347,21 @@ def test_the_residual_of_batch_norm_without_relu_gets_the_gradient_itself(every_
     assert functional.batch_norm_backward(grad, x, mean, var, residual=True)[3] is grad
 
 
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("added", [False, True])
+@pytest.mark.parametrize("shape", [(4, 8, 3, 3), (3, 37, 5, 7), (9, 5)])
+def test_batch_norm_backward_may_write_over_the_gradient(shape, added, relu, every_isa):
+    x, grad = normal(*shape), normal(*shape, seed=1)
+    y, mean, var = functional.batch_norm_training(x, activation="relu" if relu else None)
+    back = {"output": y if relu else None, "residual": added}
+    expected = functional.batch_norm_backward(grad, x, mean, var, **back)
+    free = functional.to_channels_last(grad) if x.ndim == 4 else grad.copy()
+    gradients = functional.batch_norm_backward(free, x, mean, var, overwrite=True, **back)
+    for got, value in zip(gradients, expected, strict=True):
+        np.testing.assert_array_equal(got, value)
+    assert gradients[3 if added else 0] is free
+
+
 @pytest.mark.parametrize("backend", [functional, reference])
 def test_batch_norm_epilogue_errors(backend):
     x = normal(4, 8, 3, 3)

@@ -31,8 +31,8 @@ void batch_norm_training(const NormShape& shape, const float* x, const float* we
 
 // Gradients of either. training: mean and var are those of x, and x moves them; otherwise they are
 // constants. y, or null: the result of batch_norm_training with a ReLU, whose gradient is then
-// grad_y; grad_residual, or null, as it is without y, receives what passes the ReLU. grad_x may be
-// grad_y, where there is no y.
+// grad_y; grad_residual, or null, as it is without y, receives what passes the ReLU. grad_x or
+// grad_residual may be grad_y.
 void batch_norm_backward(const NormShape& shape, const float* grad_y, const float* x,
                          const float* mean, const float* var, const float* weight, float eps,
                          bool training, const float* y, float* grad_x, float* grad_weight,

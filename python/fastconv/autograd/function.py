@@ -51,13 +51,15 @@ class Function:
     # Set by the module `tensor`, which needs this one.
     tensor_type: ClassVar[Any] = None
 
-    # Whether what backward returns is its own, with nobody else, unless it is its argument.
+    # Whether what backward returns is its own, with nobody else, or its argument, once.
     owns_results: ClassVar[bool] = False
     # Whether backward adds the gradient of the first argument to `first`, unless that is None, and
     # returns it.
     adds_to_first: ClassVar[bool] = False
 
     first: np.ndarray | None = None
+    # Whether nobody else has what backward gets: it may be written over.
+    owns_grad: bool = False
     kernels: Any
     needs_input_grad: tuple[bool, ...]
     saved: tuple[Any, ...] = ()
@@ -153,6 +155,7 @@ def _run_node(
     edges = node.edges or ()
     first: Any = edges[0] if node.adds_to_first else None
     node.first = gradients[first] if first in made or first in summed else None
+    node.owns_grad = node in made or node in summed
     results = node.backward(node, grad)
     if type(results) is not tuple:
         results = (results,)
@@ -168,7 +171,7 @@ def _run_node(
             _accumulate_leaf(edge, result, owned, type(node).__name__)
         elif edge not in gradients:
             gradients[edge] = result
-            if node.owns_results and result is not grad:
+            if node.owns_results and (node.owns_grad or result is not grad):
                 made.add(edge)
         elif result is node.first:
             pass  # where it was added

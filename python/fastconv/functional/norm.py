@@ -133,13 +133,15 @@ def batch_norm_backward(
     *,
     output: Array | None = None,
     residual: bool = False,
+    overwrite: bool = False,
 ) -> tuple[Array, ...]:
     """Gradients of either batch norm: -> (grad_x, grad_weight (C,), grad_bias (C,)).
 
     grad_output and x (N, C, H, W) or (N, C), all others (C,). training=True: mean and var are
     those that `batch_norm_training` gave, and x moves them; False: they are constants. output is
     the result of `batch_norm_training` with activation="relu", None without one. With
-    residual=True the gradient of the residual is a fourth.
+    residual=True the gradient of the residual is a fourth. overwrite=True gives grad_output's
+    memory to one of the results.
     """
     op = "batch_norm_backward"
     rows, grad = _rows_and_gradient(op, x, grad_output)
@@ -148,11 +150,14 @@ def batch_norm_backward(
         _arrays.vector(op, "var", var, x.shape[1]),
         _optional_vector(op, "weight", weight, x.shape[1]),
     )
-    out = _arrays.empty(x.shape)
-    grad_weight, grad_bias = (_arrays.empty((x.shape[1],)) for _ in range(2))
+    free = [grad_output] if overwrite and _memory(grad_output).flags.carray else []
     passed = None
-    if residual:
-        passed = grad_output if output is None else _arrays.empty(x.shape)
+    if residual and output is None:
+        passed, free = grad_output, []
+    elif residual:
+        passed = free.pop() if free else _arrays.empty(x.shape)
+    out = free.pop() if free else _arrays.empty(x.shape)
+    grad_weight, grad_bias = (_arrays.empty((x.shape[1],)) for _ in range(2))
     _core.batch_norm_backward(
         grad,
         rows,

@@ -151,11 +151,13 @@ def batch_norm_backward(
     *,
     output: Array | None = None,
     residual: bool = False,
+    overwrite: bool = False,
 ) -> tuple[Array, ...]:
     """Gradients (grad_x, grad_weight, grad_bias) of either batch norm.
 
     training=True: mean and var are those of x, and x moves them; False: they are constants. output:
     what a ReLU after it gave, or None without one. With residual=True the residual's is a fourth.
+    overwrite: grad_output may be written over, which is not done here.
     """
     op = "batch_norm_backward"
     _check_batch_norm(op, x, mean=mean, var=var, weight=weight)

@@ -89,7 +89,15 @@ class BatchNormTraining(Function):
     def backward(ctx: Any, grad: np.ndarray) -> Any:
         x, mean, var, weight, y = ctx.saved
         grad_x, grad_weight, grad_bias, *residual = ctx.kernels.batch_norm_backward(
-            grad, x, mean, var, weight, ctx.eps, output=y, residual=ctx.needs_input_grad[4]
+            grad,
+            x,
+            mean,
+            var,
+            weight,
+            ctx.eps,
+            output=y,
+            residual=ctx.needs_input_grad[4],
+            overwrite=ctx.owns_grad,
         )
         return grad_x, grad_weight, grad_bias, None, *residual
 
