@@ -58,7 +58,7 @@ void multiply(const Conv2dParams& p, std::int64_t batch, const float* grad_out, 
 // Few channels would leave most of a vector empty. All of a window's fill several: a product gives
 // what each pixel of grad_out adds to its window. Whole pictures are tasks.
 constexpr std::int64_t kFewChannels = 8, kManyPictures = 16;
-constexpr std::int64_t kProduct = 32768;  // floats of a product: with its panels and grad_out in L2
+constexpr std::int64_t kProduct = 8192;  // floats of a product, about: it stays in L1
 
 bool windows_pay(const Conv2dParams& p, std::int64_t batch) {
   return p.in_channels <= kFewChannels && batch >= kManyPictures && p.groups == 1 &&
