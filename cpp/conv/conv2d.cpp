@@ -7,6 +7,7 @@
 
 #include "conv/depthwise.hpp"
 #include "conv/phases.hpp"
+#include "conv/plane.hpp"
 #include "conv/winograd.hpp"
 #include "core/costs.hpp"
 #include "core/error.hpp"
@@ -416,6 +417,9 @@ bool run_neighbours(const Conv2dParams& p, std::int64_t batch, PictureSize in, c
 void conv2d(const Conv2dParams& p, std::int64_t batch, PictureSize in, const float* x,
             const float* weight, const Epilogue& epilogue, float* out, ConvAlgorithm wanted) {
   conv2d_output_size(p, batch, in);
+  if (wanted == ConvAlgorithm::fastest && plane_pays(p) && epilogue.residual == nullptr) {
+    return plane_conv2d(p, batch, in, x, weight, epilogue.bias, epilogue.activation, out);
+  }
   const ConvAlgorithm algorithm = choose(wanted, p, batch, in, Weights::fresh);
   if (algorithm != ConvAlgorithm::direct) {
     return run_winograd(p, algorithm, Winograd::Side::forward, batch, in, x, weight, epilogue, out);

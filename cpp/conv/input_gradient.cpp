@@ -4,6 +4,7 @@
 
 #include "conv/conv2d.hpp"
 #include "conv/depthwise.hpp"
+#include "conv/windows.hpp"
 #include "core/memory.hpp"
 #include "core/threads.hpp"
 #include "fastconv/elementwise.hpp"
@@ -31,21 +32,101 @@ bool is_product(const Conv2dParams& p, PictureSize in) {
          p.dilation_w == 1;
 }
 
+// (out_channels, in_channels, taps) to (out_channels, taps, in_channels).
+void order_weights(const Conv2dParams& p, const float* weight, float* ordered) {
+  const std::int64_t taps = p.kernel_h * p.kernel_w, row = taps * p.in_channels;
+  parallel_for(p.out_channels, ceil_div(16384, row), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t o = begin; o < end; ++o) {
+      transpose_small(weight + o * row, p.in_channels, taps, ordered + o * row);
+    }
+  });
+}
+
 // grad_x (batch, taps * in_channels) = grad_out (batch, out_channels) * weights of that order.
 void multiply(const Conv2dParams& p, std::int64_t batch, const float* grad_out, const float* weight,
               float* grad_x, bool adds) {
   const std::int64_t taps = p.kernel_h * p.kernel_w, row = taps * p.in_channels;
   Scratch ordered(p.out_channels * row);
-  parallel_for(p.out_channels, ceil_div(16384, row), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t o = begin; o < end; ++o) {
-      transpose_small(weight + o * row, p.in_channels, taps, ordered.data() + o * row);
-    }
-  });
+  order_weights(p, weight, ordered.data());
   GemmShape shape = {};
   shape.m = batch;
   shape.n = shape.ldb = shape.ldc = row;
   shape.k = shape.lda = p.out_channels;
   gemm(shape, 1.0f, grad_out, ordered.data(), adds ? 1.0f : 0.0f, grad_x, {});
+}
+
+// Few channels would leave most of a vector empty. All of a window's fill several: a product gives
+// what each pixel of grad_out adds to its window. Whole pictures are tasks.
+constexpr std::int64_t kFewChannels = 8, kManyPictures = 16;
+constexpr std::int64_t kProduct = 8192;  // floats of a product, about: it stays in L1
+
+bool windows_pay(const Conv2dParams& p, std::int64_t batch) {
+  return p.in_channels <= kFewChannels && batch >= kManyPictures && p.groups == 1 &&
+         p.dilation_w == 1 && p.kernel_w > 1;
+}
+
+// rows (count, taps * in_channels), `pitch` apart, of as many pixels of grad_out.
+void multiply_pixels(const Conv2dParams& p, const Panels& panels, const float* grad_out,
+                     std::int64_t count, std::int64_t pitch, float* rows) {
+  const TileKernels& kernels = *panels.kernels;
+  const Run run = {0, p.out_channels};
+  TileJob job = {};
+  job.n_tiles = 1;
+  job.across = true;
+  job.runs = &run;
+  job.n_runs = 1;
+  job.a = grad_out;
+  job.a_row = p.out_channels;
+  job.a_step = 1;
+  job.b = panels.data;
+  job.panel_stride = p.out_channels * kernels.nr;
+  job.k_length = p.out_channels;
+  job.n_end = panels.n;
+  job.c = rows;
+  job.c_row = pitch;
+  job.alpha = 1.0f;
+  const std::int64_t tiles = ceil_div(count, kernels.mr);
+  for (std::int64_t i = 0; i < tiles; ++i) {
+    const Range r = split(count, tiles, i);
+    const std::int64_t second = r.begin + (r.size() + 1) / 2;
+    const Tile tile = {{r.begin * p.out_channels, second * p.out_channels},
+                       {r.begin * pitch, second * pitch},
+                       r.size()};
+    job.tiles = &tile;
+    kernels.by_row(job);
+  }
+}
+
+void add_windows(const Conv2dParams& p, std::int64_t batch, PictureSize in, const float* grad_out,
+                 const float* weight, float* grad_x, bool adds) {
+  const PictureSize out = conv2d_output_size(p, batch, in);
+  const std::int64_t row = p.kernel_h * p.kernel_w * p.in_channels, pitch = round_up(row, 16);
+  const TileKernels& kernels = tile_kernels();
+  Scratch ordered(p.out_channels * row), packed(Panels::floats(kernels, p.out_channels, row));
+  order_weights(p, weight, ordered.data());
+  const Panels panels = {&kernels, packed.data(), p.out_channels, row};
+  panels.pack(ordered.data(), row, 1);
+
+  const std::int64_t lines = std::clamp<std::int64_t>(kProduct / (out.w * pitch), 1, out.h);
+  const std::int64_t mine = round_up(lines * out.w * pitch, 16) + 16;
+  const int members = static_cast<int>(std::min<std::int64_t>(get_num_threads(), batch));
+  Scratch products(members * mine);
+  const WindowSums sums = {p, in, out, pitch};
+  parallel_team(members, [&](int member) {
+    float* rows = products.data() + member * mine;
+    const Range range = split(batch, members, member);
+    for (std::int64_t image = range.begin; image < range.end; ++image) {
+      float* picture = grad_x + image * in.h * in.w * p.in_channels;
+      const float* grad = grad_out + image * out.h * out.w * p.out_channels;
+      if (!adds) std::fill_n(picture, in.h * in.w * p.in_channels, 0.0f);
+      for (std::int64_t first = 0; first < out.h; first += lines) {
+        const std::int64_t end = std::min(first + lines, out.h);
+        multiply_pixels(p, panels, grad + first * out.w * p.out_channels, (end - first) * out.w,
+                        pitch, rows);
+        window_kernels().add(sums, rows, first, end, picture);
+      }
+    }
+  });
 }
 
 bool is_convolution(const Conv2dParams& q) {
@@ -80,6 +161,9 @@ void conv2d_backward_input(const Conv2dParams& p, std::int64_t batch, PictureSiz
   const std::int64_t taps = p.kernel_h * p.kernel_w;
   check_backward(algorithm);
   if (is_product(p, in)) return multiply(p, batch, grad_out, weight, grad_x, adds);
+  if (algorithm != ConvAlgorithm::direct && windows_pay(p, batch)) {
+    return add_windows(p, batch, in, grad_out, weight, grad_x, adds);
+  }
   const Conv2dParams q = turned(p);
   if (algorithm != ConvAlgorithm::direct && in.h > 0 && in.w > 0 && size.h > 1 && size.w > 1 &&
       is_convolution(q)) {

@@ -1,8 +1,10 @@
-// Convolution of pictures with one channel, and 2x2 max pooling of its result, in one pass.
+// Convolution of pictures with one channel, alone or with 2x2 max pooling of its result in the same
+// pass, and the gradient of its weights.
 //
 // A first layer on grey pictures has few products for each pixel that it writes, and its few output
 // channels would fill a part of a vector. So vectors run along the line here: two lines of the
-// result stay in registers for some channels at a time, and only their maxima leave them.
+// result stay in registers for some channels at a time, and of pooled ones only the maxima leave
+// them.
 #pragma once
 
 #include <cstdint>
@@ -12,24 +14,55 @@
 
 namespace fastconv {
 
-// Lines of pooled outputs of one picture. x is the picture with its padding, and may be read
-// kPlaneSlack floats past the windows of a line.
+// Lines of outputs of one picture. x is the picture with its padding, and may be read kPlaneSlack
+// floats past the windows of a line, and a line further than those of an odd last one.
 struct PlaneJob {
   const float* weight;  // (kernel_h, kernel_w, channels)
   const float* bias;    // (channels), or null
   Activation activation;
   std::int64_t kernel_h, kernel_w, channels;
   std::int64_t x_row;                    // floats between lines of x
-  std::int64_t lines, columns, y_pixel;  // pooled
-  float* scratch;                        // channels * (columns + kPlaneSlack)
+  std::int64_t lines, columns, y_pixel;  // of what is written
+  float* scratch;                        // 2 * channels * (columns + kPlaneSlack)
+};
+
+// Lines of outputs again, whose gradients (lines, columns, channels) come with the x that they saw:
+// of at most kPlaneChannels channels.
+struct PlaneGradientJob {
+  std::int64_t kernel_h, kernel_w, channels;
+  std::int64_t x_row;
+  std::int64_t lines, columns;
+  float* copy;    // scratch: kPlaneChannels * (columns + 16)
+  float* planes;  // scratch: lines * plane_gradient_channels * (columns + 16)
+  float* sums;    // vectors of partial sums: kernel_h * kernel_w * plane_gradient_channels * 16
 };
 
 constexpr std::int64_t kPlaneSlack = 32;
+constexpr std::int64_t kPlaneChannels = 8;
+
+// At most; kernels work on two or three channels at a time.
+inline std::int64_t plane_gradient_channels(std::int64_t channels) { return channels + 2; }
 
 struct PlaneKernels {
   void (*forward)(const PlaneJob& job, const float* x, float* y);
+  void (*pooled)(const PlaneJob& job, const float* x, float* y);
+  // Adds the gradient of the weights to the partial sums.
+  void (*gradient)(const PlaneGradientJob& job, const float* x, const float* grad);
+  // grad_weight[tap * ld + channel] = the partial sums, added up.
+  void (*sum)(const PlaneGradientJob& job, float* grad_weight, std::int64_t ld);
 };
 
 FASTCONV_DECLARE_KERNELS(PlaneKernels, plane_kernels)
+
+// Whether a convolution is one of those above; whether it is faster so than as a product of
+// matrices, and then has a gradient here.
+bool is_plane(const Conv2dParams& params);
+bool plane_pays(const Conv2dParams& params);
+
+// As conv2d and its gradient.
+void plane_conv2d(const Conv2dParams& params, std::int64_t batch, PictureSize in, const float* x,
+                  const float* weight, const float* bias, Activation activation, float* out);
+void plane_backward_weight(const Conv2dParams& params, std::int64_t batch, PictureSize in,
+                           const float* grad_out, const float* x, float* grad_weight);
 
 }  // namespace fastconv

@@ -10,12 +10,10 @@ namespace {
 // Channels at a time: 2 lines x 2 vectors of each, beside two of x and a weight.
 constexpr int kMaxChannels = kRegisters == 32 ? 6 : 3;
 
-// Channels [first, first + C) of 2 W outputs of two lines, starting at x; W maxima of each to
-// scratch, `pitch` apart.
+// Channels [first, first + C) of 2 W outputs of two lines, whose windows start at x, without bias.
 template <int C>
-FASTCONV_INLINE void maxima(const PlaneJob& job, const float* x, std::int64_t first, float* to,
-                            std::int64_t pitch) {
-  vf sums[C][2][2] = {};
+FASTCONV_INLINE void convolve(const PlaneJob& job, const float* x, std::int64_t first,
+                              vf (&sums)[C][2][2]) {
   // Row i of the windows of the first line is row i - 1 of those of the second.
   for (std::int64_t i = 0; i <= job.kernel_h; ++i) {
     const float* row = x + i * job.x_row;
@@ -41,28 +39,50 @@ FASTCONV_INLINE void maxima(const PlaneJob& job, const float* x, std::int64_t fi
       }
     }
   }
-  vf y[C];
-#pragma GCC unroll 6
-  for (int c = 0; c < C; ++c) {
-    const vf left = max_nan(sums[c][0][0], sums[c][1][0]);
-    const vf right = max_nan(sums[c][0][1], sums[c][1][1]);
-    y[c] = max_nan(unzip_even(left, right), unzip_odd(left, right));
-  }
-  // Bias and activation do not change which is the largest.
-  if (job.bias != nullptr) {
-#pragma GCC unroll 6
-    for (int c = 0; c < C; ++c) y[c] = y[c] + set1(job.bias[first + c]);
-  }
-  const Activation activation = job.activation;
-#pragma GCC unroll 6
-  for (int c = 0; c < C; ++c) store(to + c * pitch, activate(y[c], activation));
 }
 
-template <int C>
-FASTCONV_INLINE void line_of(const PlaneJob& job, const float* x, std::int64_t first,
-                             std::int64_t pitch) {
-  for (std::int64_t o = 0; o < job.columns; o += W) {
-    maxima<C>(job, x + 2 * o, first, job.scratch + first * pitch + o, pitch);
+// Adds the bias, activates and stores V vectors of each channel, vectors `step` apart.
+template <int C, int V>
+FASTCONV_INLINE void finish(const PlaneJob& job, std::int64_t first, vf (&y)[C][V], float* to,
+                            std::int64_t pitch, const std::int64_t (&step)[V]) {
+  const Activation activation = job.activation;
+#pragma GCC unroll 6
+  for (int c = 0; c < C; ++c) {
+    const vf bias = job.bias == nullptr ? zero() : set1(job.bias[first + c]);
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      store(to + (first + c) * pitch + step[v], activate(y[c][v] + bias, activation));
+    }
+  }
+}
+
+// All columns of C channels of two lines, or of their maxima, to scratch. Channels are 2 * pitch
+// floats apart there, the two lines pitch.
+template <int C, bool pooled>
+FASTCONV_INLINE void lines_of(const PlaneJob& job, const float* x, std::int64_t first,
+                              std::int64_t pitch) {
+  for (std::int64_t o = 0; o < job.columns; o += pooled ? W : 2 * W) {
+    vf sums[C][2][2] = {};
+    convolve<C>(job, pooled ? x + 2 * o : x + o, first, sums);
+    if (pooled) {
+      vf y[C][1];
+      // Bias and activation do not change which is the largest.
+#pragma GCC unroll 6
+      for (int c = 0; c < C; ++c) {
+        const vf left = max_nan(sums[c][0][0], sums[c][1][0]);
+        const vf right = max_nan(sums[c][0][1], sums[c][1][1]);
+        y[c][0] = max_nan(unzip_even(left, right), unzip_odd(left, right));
+      }
+      finish<C, 1>(job, first, y, job.scratch + o, 2 * pitch, {0});
+    } else {
+      vf y[C][4];
+#pragma GCC unroll 6
+      for (int c = 0; c < C; ++c) {
+        y[c][0] = sums[c][0][0], y[c][1] = sums[c][0][1];
+        y[c][2] = sums[c][1][0], y[c][3] = sums[c][1][1];
+      }
+      finish<C, 4>(job, first, y, job.scratch + o, 2 * pitch, {0, W, pitch, pitch + W});
+    }
   }
 }
 
@@ -89,28 +109,145 @@ FASTCONV_INLINE void to_pixels(const float* from, std::int64_t pitch, std::int64
   }
 }
 
+// All channels of one line, `pitch` apart.
+FASTCONV_INLINE void line_to_pixels(const PlaneJob& job, const float* line, std::int64_t pitch,
+                                    float* to) {
+  for (std::int64_t c = 0; c < job.channels; c += 16) {
+    const float* planes = line + c * pitch;
+    const std::int64_t left = job.channels - c;
+    if (left > 8) {
+      to_pixels<16>(planes, pitch, left < 16 ? left : 16, job.columns, to + c, job.y_pixel);
+    } else if (left > 4) {
+      to_pixels<8>(planes, pitch, left, job.columns, to + c, job.y_pixel);
+    } else {
+      to_pixels<4>(planes, pitch, left, job.columns, to + c, job.y_pixel);
+    }
+  }
+}
+
+template <bool pooled>
 void forward(const PlaneJob& job, const float* x, float* y) {
-  const std::int64_t pitch = job.columns + kPlaneSlack;
-  for (std::int64_t line = 0; line < job.lines; ++line) {
-    const float* from = x + 2 * line * job.x_row;
+  const std::int64_t pitch = job.columns + kPlaneSlack, y_row = job.columns * job.y_pixel;
+  for (std::int64_t line = 0; line < job.lines; line += pooled ? 1 : 2) {
+    const float* from = x + (pooled ? 2 * line : line) * job.x_row;
     std::int64_t c = 0;
     for (; c + kMaxChannels <= job.channels; c += kMaxChannels) {
-      line_of<kMaxChannels>(job, from, c, pitch);
+      lines_of<kMaxChannels, pooled>(job, from, c, pitch);
     }
-    for (; c + 2 <= job.channels; c += 2) line_of<2>(job, from, c, pitch);
-    for (; c < job.channels; ++c) line_of<1>(job, from, c, pitch);
+    for (; c + 2 <= job.channels; c += 2) lines_of<2, pooled>(job, from, c, pitch);
+    for (; c < job.channels; ++c) lines_of<1, pooled>(job, from, c, pitch);
+    line_to_pixels(job, job.scratch, 2 * pitch, y + line * y_row);
+    if (!pooled && line + 1 < job.lines) {
+      line_to_pixels(job, job.scratch + pitch, 2 * pitch, y + (line + 1) * y_row);
+    }
+  }
+}
 
-    float* to = y + line * job.columns * job.y_pixel;
-    for (c = 0; c < job.channels; c += 16) {
-      const float* planes = job.scratch + c * pitch;
-      const std::int64_t left = job.channels - c;
-      if (left > 8) {
-        to_pixels<16>(planes, pitch, left < 16 ? left : 16, job.columns, to + c, job.y_pixel);
-      } else if (left > 4) {
-        to_pixels<8>(planes, pitch, left, job.columns, to + c, job.y_pixel);
-      } else {
-        to_pixels<4>(planes, pitch, left, job.columns, to + c, job.y_pixel);
+// Channels of the gradient at a time, beside as many sums as kMaxTaps kernel positions have of
+// them, and a vector of x.
+constexpr int kGradientChannels = kRegisters == 32 ? 3 : 2;
+constexpr int kMaxTaps = 5;
+
+std::int64_t gradient_channels(const PlaneGradientJob& job) {
+  return (job.channels + kGradientChannels - 1) / kGradientChannels * kGradientChannels;
+}
+
+std::int64_t gradient_pitch(const PlaneGradientJob& job) { return (job.columns + W - 1) / W * W; }
+
+// The channels of a line, at most N, to planes: whole vectors, with zeros behind the last column.
+// The reverse of to_pixels.
+template <int N>
+FASTCONV_INLINE void to_planes(const PlaneGradientJob& job, const float* line, float* to) {
+  const std::int64_t columns = job.columns, channels = job.channels, pitch = gradient_pitch(job);
+  // Pixels N floats apart first. Whole blocks are copied where N floats are there to be read.
+  const std::int64_t blocks = columns - N / channels;
+  float* copy = job.copy;
+  std::int64_t o = 0;
+  for (; o < blocks; ++o) __builtin_memcpy(copy + o * N, line + o * channels, N * sizeof(float));
+  for (; o < columns; ++o) {
+    for (std::int64_t c = 0; c < channels; ++c) copy[o * N + c] = line[o * channels + c];
+  }
+  for (std::int64_t i = columns * N; i < pitch * N; ++i) copy[i] = 0;
+
+  for (o = 0; o < columns; o += W, copy += W * N) {
+    vf rows[N];
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i) rows[i] = load(copy + i * W);
+    for (int round = 1; round < N; round *= 2) {
+      vf next[N];
+#pragma GCC unroll 8
+      for (int i = 0; i < N / 2; ++i) {
+        next[i] = unzip_even(rows[2 * i], rows[2 * i + 1]);
+        next[i + N / 2] = unzip_odd(rows[2 * i], rows[2 * i + 1]);
       }
+#pragma GCC unroll 8
+      for (int i = 0; i < N; ++i) rows[i] = next[i];
+    }
+    for (std::int64_t c = 0; c < channels; ++c) store(to + c * pitch + o, rows[c]);
+  }
+}
+
+// The partial sums of J kernel positions, from (i, j) on, for some channels.
+template <int J>
+void add_taps(const PlaneGradientJob& job, const float* x, std::int64_t i, std::int64_t j,
+              std::int64_t channel) {
+  const std::int64_t channels = gradient_channels(job), pitch = gradient_pitch(job);
+  float* sums = job.sums + ((i * job.kernel_w + j) * channels + channel) * W;
+  vf acc[J][kGradientChannels];
+#pragma GCC unroll 5
+  for (int t = 0; t < J; ++t) {
+#pragma GCC unroll 3
+    for (int c = 0; c < kGradientChannels; ++c) acc[t][c] = load(sums + (t * channels + c) * W);
+  }
+  for (std::int64_t line = 0; line < job.lines; ++line) {
+    const float* row = x + (line + i) * job.x_row + j;
+    const float* grad = job.planes + (line * channels + channel) * pitch;
+    for (std::int64_t o = 0; o < job.columns; o += W) {
+      const std::int64_t lanes = job.columns - o;
+      vf g[kGradientChannels];
+#pragma GCC unroll 3
+      for (int c = 0; c < kGradientChannels; ++c) g[c] = load(grad + c * pitch + o);
+#pragma GCC unroll 5
+      for (int t = 0; t < J; ++t) {
+        const vf seen = load_first(row + o + t, lanes < W ? lanes : W);
+#pragma GCC unroll 3
+        for (int c = 0; c < kGradientChannels; ++c) acc[t][c] = fma(seen, g[c], acc[t][c]);
+      }
+    }
+  }
+#pragma GCC unroll 5
+  for (int t = 0; t < J; ++t) {
+#pragma GCC unroll 3
+    for (int c = 0; c < kGradientChannels; ++c) store(sums + (t * channels + c) * W, acc[t][c]);
+  }
+}
+
+void gradient(const PlaneGradientJob& job, const float* x, const float* grad) {
+  const std::int64_t channels = gradient_channels(job), pitch = gradient_pitch(job);
+  for (std::int64_t line = 0; line < job.lines; ++line) {
+    const float* from = grad + line * job.columns * job.channels;
+    float* planes = job.planes + line * channels * pitch;
+    job.channels > 4 ? to_planes<8>(job, from, planes) : to_planes<4>(job, from, planes);
+    for (std::int64_t i = job.channels * pitch; i < channels * pitch; ++i) planes[i] = 0;
+  }
+  constexpr void (*kernels[])(const PlaneGradientJob&, const float*, std::int64_t, std::int64_t,
+                              std::int64_t) = {add_taps<1>, add_taps<2>, add_taps<3>, add_taps<4>,
+                                               add_taps<5>};
+  for (std::int64_t c = 0; c < channels; c += kGradientChannels) {
+    for (std::int64_t i = 0; i < job.kernel_h; ++i) {
+      for (std::int64_t j = 0; j < job.kernel_w; j += kMaxTaps) {
+        const std::int64_t left = job.kernel_w - j;
+        kernels[(left < kMaxTaps ? left : kMaxTaps) - 1](job, x, i, j, c);
+      }
+    }
+  }
+}
+
+void sum_gradient(const PlaneGradientJob& job, float* grad_weight, std::int64_t ld) {
+  const std::int64_t channels = gradient_channels(job);
+  for (std::int64_t t = 0; t < job.kernel_h * job.kernel_w; ++t) {
+    for (std::int64_t c = 0; c < job.channels; ++c) {
+      grad_weight[t * ld + c] = sum(load(job.sums + (t * channels + c) * W));
     }
   }
 }
@@ -118,7 +255,7 @@ void forward(const PlaneJob& job, const float* x, float* y) {
 }  // namespace
 
 extern const PlaneKernels plane_kernels_table;
-const PlaneKernels plane_kernels_table = {forward};
+const PlaneKernels plane_kernels_table = {forward<false>, forward<true>, gradient, sum_gradient};
 
 }  // namespace FASTCONV_ISA
 }  // namespace fastconv

@@ -15,6 +15,7 @@
 #include "conv/chunks.hpp"
 #include "conv/conv2d.hpp"
 #include "conv/depthwise.hpp"
+#include "conv/plane.hpp"
 #include "conv/winograd_gradient.hpp"
 #include "core/memory.hpp"
 #include "core/threads.hpp"
@@ -26,7 +27,8 @@ namespace {
 constexpr std::int64_t kStripPixels = 256;  // about: a tile's A and a panel of them fill L1
 constexpr std::int64_t kPackedPixels = 16;
 constexpr std::int64_t kBlockPanels = 8;
-constexpr std::int64_t kBlockChannels = 16;   // a multiple of: whole lines of dW
+constexpr std::int64_t kBlockChannels = 16;  // a multiple of: whole lines of dW
+constexpr std::int64_t kJoined = 32;
 constexpr std::int64_t kRegisterTiles = 256;  // of all chunks, at least: work for many threads
 constexpr std::int64_t kMinWork = 1'000'000;  // multiply-adds of a chunk: more than its sums cost
 
@@ -46,9 +48,9 @@ class WeightGradient {
         rows(channels * params.kernel_h * params.kernel_w),
         ld(round_up(outputs, kernels.nr)) {
     const bool padded = p.pad_top > 0 || p.pad_bottom > 0 || p.pad_left > 0 || p.pad_right > 0;
-    // Channels that do not fill a tile are joined with those of the next kernel position, which
-    // needs the zeros around the picture in place.
-    joined = channels < kernels.mr && p.dilation_w == 1 && p.groups == 1;
+    // Few channels are joined with those of the next kernel position, which needs the zeros around
+    // the picture in place.
+    joined = channels <= kJoined && p.dilation_w == 1 && p.groups == 1;
     copied = joined && padded;
     flat = p.kernel_h == 1 && p.kernel_w == 1 && p.stride_h == 1 && p.stride_w == 1 && !padded;
     strip_w = in.w + p.pad_left + p.pad_right;
@@ -83,8 +85,8 @@ class WeightGradient {
                  Range strip, Range next, TileJob& job) const;
   void pack(Range strip, std::int64_t group, Range columns, float* panels) const;
   void copy_strip(Range strip, float* to) const;
-  void gather(const RowTile& tile, Range strip, std::int64_t group, const float* copy,
-              float* to) const;
+  void find_runs(const RowTile& tile, Range strip, Run* runs) const;
+  void gather(const RowTile& tile, Range strip, std::int64_t group, float* to) const;
 
   std::int64_t taps() const { return p.kernel_h * p.kernel_w; }
   // Tiles go channels first: those of one stretch of x after the other.
@@ -202,9 +204,18 @@ void WeightGradient::copy_strip(Range strip, float* to) const {
   }
 }
 
+// Where a joined tile reads for each line of the strip: in its copy, or in x itself.
+void WeightGradient::find_runs(const RowTile& tile, Range strip, Run* runs) const {
+  for (std::int64_t line = strip.begin; line < strip.end; ++line) {
+    const std::int64_t in_line =
+        copied ? (line - strip.begin) * p.kernel_h + tile.ky
+               : line / out.h * in.h + line % out.h * p.stride_h + tile.ky * p.dilation_h;
+    *runs++ = {in_line * strip_w * channels + tile.first, out.w};
+  }
+}
+
 // What a tile reads for each output pixel of the strip, `lanes` floats a pixel.
-void WeightGradient::gather(const RowTile& tile, Range strip, std::int64_t group, const float* copy,
-                            float* to) const {
+void WeightGradient::gather(const RowTile& tile, Range strip, std::int64_t group, float* to) const {
   const std::int64_t lanes = kernels.lanes;
   const auto zeros = [&](std::int64_t count) {
     std::memset(to, 0, static_cast<std::size_t>(count * lanes) * sizeof(float));
@@ -214,13 +225,6 @@ void WeightGradient::gather(const RowTile& tile, Range strip, std::int64_t group
     kernels.gather(from, count, step, tile.rows, to);
     to += count * lanes;
   };
-  if (copied) {
-    for (std::int64_t i = 0; i < strip.size(); ++i) {
-      read(copy + (i * p.kernel_h + tile.ky) * strip_w * channels + tile.first, out.w,
-           p.stride_w * channels);
-    }
-    return;
-  }
   // Output pixels whose tap lies inside.
   const std::int64_t tap_x = tile.kx * p.dilation_w - p.pad_left;
   const std::int64_t begin =
@@ -285,13 +289,13 @@ void WeightGradient::run_task(const Task& task, std::int64_t group, float* scrat
     pack(strip, group, columns, panels);
     if (copied) copy_strip(strip, copy);
 
-    const Run run = {0, count};
+    Run runs[kStripPixels] = {{0, count}};  // gathered, or of each line
     TileJob job = {};
     job.n_tiles = 1;
-    job.runs = &run;
-    job.n_runs = 1;
-    job.a = gathered;
-    job.a_step = kernels.lanes;
+    job.runs = runs;
+    job.n_runs = joined ? strip.size() : 1;
+    job.a = !joined ? gathered : copied ? copy : x;
+    job.a_step = joined ? p.stride_w * channels : kernels.lanes;
     job.b = panels;
     job.panel_stride = count * kernels.nr;
     job.k_length = count;
@@ -302,7 +306,11 @@ void WeightGradient::run_task(const Task& task, std::int64_t group, float* scrat
     job.beta = s == 0 ? 0.0f : 1.0f;
     for (std::int64_t i = 0; i < tiles; ++i) {
       const RowTile t = tile_at(task.channels, i);
-      gather(t, strip, group, copy, gathered);
+      if (joined) {
+        find_runs(t, strip, runs);
+      } else {
+        gather(t, strip, group, gathered);
+      }
       const std::int64_t second = (t.rows + 1) / 2;
       const std::int64_t row =
           (t.ky * p.kernel_w + t.kx) * to.tap_rows + t.first - task.channels.begin;
@@ -356,6 +364,8 @@ void conv2d_backward_weight(const Conv2dParams& p, std::int64_t batch, PictureSi
   check_backward(algorithm);
   if (is_depthwise(p)) {
     depthwise_backward_weight(p, batch, in, grad_out, x, grad_weight);
+  } else if (algorithm != ConvAlgorithm::direct && plane_pays(p)) {
+    plane_backward_weight(p, batch, in, grad_out, x, grad_weight);
   } else if (algorithm != ConvAlgorithm::direct && winograd_gradient_pays(p, batch, in)) {
     winograd_backward_weight(p, batch, in, grad_out, x, grad_weight);
   } else {
@@ -364,6 +374,17 @@ void conv2d_backward_weight(const Conv2dParams& p, std::int64_t batch, PictureSi
 }
 
 void column_sums(const float* x, std::int64_t rows, std::int64_t columns, float* sums) {
+  // Few columns: rows are added in groups, each group as one row.
+  constexpr std::int64_t kGroup = 16;
+  if (columns < kGroup && rows >= 8 * kGroup) {
+    Scratch groups(kGroup * columns + columns);
+    const std::int64_t whole = rows / kGroup * kGroup;
+    column_sums(x, rows / kGroup, kGroup * columns, groups.data());
+    float* rest = groups.data() + kGroup * columns;
+    tile_kernels().column_sums(x + whole * columns, columns, rows - whole, columns, rest);
+    tile_kernels().column_sums(groups.data(), columns, kGroup + 1, columns, sums);
+    return;
+  }
   // Chunks depend on the shape alone.
   const std::int64_t chunks = std::clamp<std::int64_t>(rows / 128, 1, 64);
   const TileKernels& kernels = tile_kernels();

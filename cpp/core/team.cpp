@@ -15,9 +15,10 @@ namespace {
 
 constexpr std::uint32_t kClosed = 0xffffffffu;
 
-// Rounds of looking for work before a worker sleeps: some 100 microseconds, more than lies between
-// two layers and less than anybody minds.
-constexpr int kSpins = 3000;
+// Rounds of looking for work before a worker sleeps: some 400 microseconds, more than lies between
+// two layers, or than one thread takes for the small ones of a training step, and less than anybody
+// minds.
+constexpr int kSpins = 10000;
 // Rounds of waiting for another thread's task before the caller offers it this core.
 constexpr int kPatience = 2000;
 

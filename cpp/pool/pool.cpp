@@ -84,19 +84,27 @@ PoolRow row_of(const PoolShape& shape, const PoolAxes& axes, const Task& task, c
   return row;
 }
 
-void reduce(const PoolShape& shape, const PoolAxes& axes, void (*kernel)(const PoolRow&),
-            const float* x, float* y) {
+// kernel(row, task) for every row of outputs.
+template <class F>
+void reduce(const PoolShape& shape, const PoolAxes& axes, const F& kernel, const float* x,
+            float* y) {
   const Tasks tasks = {shape.n, axes.h.size(), shape.c, channel_block(axes.w, shape.c)};
   const std::int64_t scratch_floats = std::max(kScratchFloats, axes.w.widest * tasks.block);
   const int members = team_size(tasks, axes.h.widest * shape.w * tasks.block);
   const std::int64_t my_scratch = round_up(scratch_floats, kLine) + kLine;
-  Scratch scratch(members * my_scratch);
+  Scratch scratch(2 * members * my_scratch);
   for_each_task(tasks, members, [&](int member, const Task& task) {
     PoolRow row = row_of(shape, axes, task, x, y);
-    row.scratch = scratch.data() + member * my_scratch;
+    row.scratch = scratch.data() + 2 * member * my_scratch;
+    row.lines = reinterpret_cast<std::int32_t*>(row.scratch + my_scratch);
     row.scratch_columns = scratch_floats / task.channels;
-    kernel(row);
+    kernel(row, task);
   });
+}
+
+void reduce(const PoolShape& shape, const PoolAxes& axes, void (*kernel)(const PoolRow&),
+            const float* x, float* y) {
+  reduce(shape, axes, [&](const PoolRow& row, const Task&) { kernel(row); }, x, y);
 }
 
 void mean_backward(const PoolShape& shape, const PoolAxes& axes, const float* grad_y,
@@ -140,13 +148,12 @@ void max_pool2d(const PoolShape& shape, const PoolWindow& window, const float* x
     fail("max_pool2d", "indices need planes of less than 2**31 elements",
          {{"h", shape.h}, {"w", shape.w}});
   }
-  const Tasks tasks = {shape.n, axes.h.size(), shape.c, std::max<std::int64_t>(1, shape.c)};
-  const int members = team_size(tasks, axes.h.widest * shape.w * shape.c);
   const auto kernel = pool_kernels().max_with_indices;
-  for_each_task(tasks, members, [&](int, const Task& task) {
+  const auto run = [&](const PoolRow& row, const Task& task) {
     const std::int64_t pixel = (task.picture * axes.h.size() + task.row) * axes.w.size();
-    kernel(row_of(shape, axes, task, x, y), shape.w, indices + pixel * shape.c, shape.c);
-  });
+    kernel(row, shape.w, indices + pixel * shape.c + task.channel, shape.c);
+  };
+  reduce(shape, axes, run, x, y);
 }
 
 namespace {
@@ -159,18 +166,25 @@ bool gather_maxima(const PoolShape& shape, const PoolAxes& axes, const float* gr
   const std::int64_t y_row = axes.w.size() * shape.c, y_picture = axes.h.size() * y_row;
   const auto kernel = pool_kernels().max_backward;
   std::atomic<std::int64_t> added{0};
-  for_each_task(tasks, team_size(tasks, shape.w * shape.c), [&](int, const Task& task) {
-    MaxGradientRow row = {};
-    row.grad_y = grad_y + task.picture * y_picture;
-    row.indices = indices + task.picture * y_picture;
-    row.y_row = y_row;
-    row.channels = shape.c;
-    row.rows = rows[static_cast<std::size_t>(task.row)];
-    row.columns = columns.data();
-    row.inputs = shape.w;
-    row.first_index = task.row * shape.w;
-    row.grad_x = grad_x + (task.picture * shape.h + task.row) * shape.w * shape.c;
-    added.fetch_add(kernel(row), std::memory_order_relaxed);
+  const int members = team_size(tasks, shape.w * shape.c);
+  parallel_team(members, [&](int member) {
+    const Range range = split(tasks.size(), members, member);
+    std::int64_t mine = 0;
+    for (std::int64_t i = range.begin; i < range.end; ++i) {
+      const Task task = task_at(tasks, i);
+      MaxGradientRow row = {};
+      row.grad_y = grad_y + task.picture * y_picture;
+      row.indices = indices + task.picture * y_picture;
+      row.y_row = y_row;
+      row.channels = shape.c;
+      row.rows = rows[static_cast<std::size_t>(task.row)];
+      row.columns = columns.data();
+      row.inputs = shape.w;
+      row.first_index = task.row * shape.w;
+      row.grad_x = grad_x + (task.picture * shape.h + task.row) * shape.w * shape.c;
+      mine += kernel(row);
+    }
+    added.fetch_add(mine, std::memory_order_relaxed);
   });
   return added == shape.n * y_picture;
 }
@@ -180,11 +194,11 @@ bool gather_maxima(const PoolShape& shape, const PoolAxes& axes, const float* gr
 void max_pool2d_backward(const PoolShape& shape, const PoolWindow& window, const float* grad_y,
                          const std::int32_t* indices, float* grad_x) {
   const PoolAxes axes = window_axes("max_pool2d_backward", {shape.h, shape.w}, window);
-  // Where windows overlap a lot, each input would ask many; few channels leave vectors empty.
+  // Where windows overlap a lot, each input would ask many.
   const std::int64_t readers_of_one =
       ceil_div(window.kernel_h, window.stride_h) * ceil_div(window.kernel_w, window.stride_w);
   const bool found = window.dilation_h == 1 && window.dilation_w == 1 && readers_of_one <= 9 &&
-                     shape.c >= kLine && gather_maxima(shape, axes, grad_y, indices, grad_x);
+                     gather_maxima(shape, axes, grad_y, indices, grad_x);
   // Indices may point out of their windows: what nobody looks for must not be lost.
   if (!found) {
     max_pool2d_backward(shape, PoolSize{axes.h.size(), axes.w.size()}, grad_y, indices, grad_x);

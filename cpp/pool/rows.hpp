@@ -26,7 +26,10 @@ struct PoolRow {
   std::int64_t y_pixel;
   float row_count;  // means are divided by row_count * column_counts[o]
   const float* column_counts;
-  float* scratch;  // columns of `channels` floats, at least the widest span; room for a line more
+  // Columns of `channels` floats, at least the widest span; room for a line more. max_with_indices
+  // has as many integers.
+  float* scratch;
+  std::int32_t* lines;
   std::int64_t scratch_columns;
 };
 

@@ -149,8 +149,66 @@ FASTCONV_INLINE void find_max(const PoolRow& row, Span columns, std::int64_t wid
   }
 }
 
+// Indices move as the floats that they lie among.
+FASTCONV_INLINE const float* as_floats(const std::int32_t* p) {
+  return reinterpret_cast<const float*>(p);
+}
+FASTCONV_INLINE float* as_floats(std::int32_t* p) { return reinterpret_cast<float*>(p); }
+
+// Few channels: down whole lines first, and then across, each window in a vector that spills over
+// what the next ones write.
+void max_of_few_channels(const PoolRow& row, std::int64_t width, std::int32_t* indices) {
+  const std::int64_t channels = row.channels;
+  const auto from = [&](std::int64_t h) { return vi{} + static_cast<std::int32_t>(h * width); };
+  for (std::int64_t done = 0; done < row.outputs;) {
+    const Stretch s = next_stretch(row, done);
+    const float* x = row.x + s.columns.begin * channels;
+    const std::int64_t length = (s.columns.end - s.columns.begin) * channels;
+    for (std::int64_t i = 0; i < length; i += W) {
+      const std::int64_t n = length - i < W ? length - i : W;
+      vf best = load_first(x + row.rows.begin * row.x_row + i, n);
+      vi where = from(row.rows.begin);
+      for (std::int64_t h = row.rows.begin + row.row_step; h < row.rows.end; h += row.row_step) {
+        const vf value = load_first(x + h * row.x_row + i, n);
+        const vi better = (vi)(best == best) & ~(vi)(value <= best);
+        best = better ? value : best;
+        where = better ? from(h) : where;
+      }
+      store(row.scratch + i, best);
+      store(as_floats(row.lines) + i, (vf)where);
+    }
+    for (std::int64_t o = s.begin; o < s.end; ++o) {
+      const Span span = row.columns[o];
+      const auto place = [&](std::int64_t w) { return (w - s.columns.begin) * channels; };
+      const auto number = [&](std::int64_t w) {
+        return (vi)load(as_floats(row.lines) + place(w)) + static_cast<std::int32_t>(w);
+      };
+      vf best = load(row.scratch + place(span.begin));
+      vi where = number(span.begin);
+      for (std::int64_t w = span.begin + row.column_step; w < span.end; w += row.column_step) {
+        const vf value = load(row.scratch + place(w));
+        const vi here = number(w);
+        // Of equal maxima, or of NaNs, the first counts, which may be in a column further right.
+        const vi nan = (vi)(best != best), other_nan = (vi)(value != value);
+        const vi first = (vi)(here < where) & ((vi)(value == best) | (nan & other_nan));
+        const vi better = (~nan & ~(vi)(value <= best)) | first;
+        best = better ? value : best;
+        where = better ? here : where;
+      }
+      const std::int64_t left = (row.outputs - o) * channels, n = left < W ? left : W;
+      store_first(row.y + o * channels, best, n);
+      store_first(as_floats(indices) + o * channels, (vf)where, n);
+    }
+    done = s.end;
+  }
+}
+
 void max_with_indices(const PoolRow& row, std::int64_t width, std::int32_t* indices,
                       std::int64_t pixel) {
+  const std::int64_t channels = row.channels;
+  if (channels < W && channels == row.x_pixel && channels == row.y_pixel && channels == pixel) {
+    return max_of_few_channels(row, width, indices);
+  }
   for (std::int64_t o = 0; o < row.outputs; ++o) {
     float* y = row.y + o * row.y_pixel;
     std::int32_t* index = indices + o * pixel;
@@ -174,54 +232,55 @@ void max_with_indices(const PoolRow& row, std::int64_t width, std::int32_t* indi
 }
 
 // n <= W channels of the gradient of input column i; adds to `count` the gradients that came.
-template <class Load>
+template <class Lanes>
 FASTCONV_INLINE vf gather_max(const MaxGradientRow& row, std::int64_t i, std::int64_t channel,
-                              const Load& load_channels, vi& count) {
+                              const Lanes& lanes, vi& count) {
   const vi here = vi{} + static_cast<std::int32_t>(row.first_index + i);
+  const Span columns = row.columns[i];
+  const auto gradient = [&](std::int64_t at) {
+    const vi hit = (vi)lanes.load_channels(as_floats(row.indices) + at) == here;
+    count = count - lanes.counted(hit);
+    return hit ? lanes.load_channels(row.grad_y + at) : zero();
+  };
+  const std::int64_t first = row.rows.begin * row.y_row + columns.begin * row.channels + channel;
+  // Windows that do not overlap.
+  if (row.rows.end - row.rows.begin == 1 && columns.end - columns.begin == 1) {
+    return gradient(first);
+  }
   vf total = zero();
-  for (std::int64_t h = row.rows.begin; h < row.rows.end; ++h) {
-    const std::int64_t first = h * row.y_row + channel;
-    for (std::int64_t w = row.columns[i].begin; w < row.columns[i].end; ++w) {
-      const std::int64_t at = first + w * row.channels;
-      const vi hit = load_channels.indices(row.indices + at) == here;
-      total = total + (hit ? load_channels.gradients(row.grad_y + at) : zero());
-      count = count - hit;
+  for (std::int64_t h = 0; h < row.rows.end - row.rows.begin; ++h) {
+    for (std::int64_t w = 0; w < columns.end - columns.begin; ++w) {
+      total = total + gradient(first + h * row.y_row + w * row.channels);
     }
   }
   return total;
 }
 
 struct WholeChannels {
-  FASTCONV_INLINE vi indices(const std::int32_t* p) const {
-    vi v;
-    __builtin_memcpy(&v, p, sizeof v);
-    return v;
-  }
-  FASTCONV_INLINE vf gradients(const float* p) const { return load(p); }
+  FASTCONV_INLINE vf load_channels(const float* p) const { return load(p); }
+  FASTCONV_INLINE vi counted(vi hit) const { return hit; }
 };
 
 struct FirstChannels {
   std::int64_t n;
-  FASTCONV_INLINE vi indices(const std::int32_t* p) const {
-    vi v = vi{} - 1;  // no input's
-    for (std::int64_t i = 0; i < n; ++i) v[i] = p[i];
-    return v;
+  vi mask;
+  explicit FirstChannels(std::int64_t count) : n(count) {
+    for (int i = 0; i < W; ++i) mask[i] = i < n ? -1 : 0;
   }
-  FASTCONV_INLINE vf gradients(const float* p) const { return load_first(p, n); }
+  FASTCONV_INLINE vf load_channels(const float* p) const { return load_first(p, n); }
+  FASTCONV_INLINE vi counted(vi hit) const { return hit & mask; }
 };
 
 std::int64_t max_backward(const MaxGradientRow& row) {
   vi count = {};
+  const std::int64_t whole = row.channels / W * W;
+  const FirstChannels rest(row.channels - whole);
   for (std::int64_t i = 0; i < row.inputs; ++i) {
     float* grad_x = row.grad_x + i * row.channels;
-    std::int64_t c = 0;
-    for (; c + W <= row.channels; c += W) {
+    for (std::int64_t c = 0; c < whole; c += W) {
       store(grad_x + c, gather_max(row, i, c, WholeChannels{}, count));
     }
-    if (c < row.channels) {
-      const FirstChannels some = {row.channels - c};
-      store_first(grad_x + c, gather_max(row, i, c, some, count), some.n);
-    }
+    if (rest.n > 0) store_first(grad_x + whole, gather_max(row, i, whole, rest, count), rest.n);
   }
   std::int64_t total = 0;
   for (int lane = 0; lane < W; ++lane) total += count[lane];

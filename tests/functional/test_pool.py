@@ -131,6 +131,17 @@ def test_non_finite_values(every_isa):
     check("global_avg_pool2d", x)
 
 
+@pytest.mark.parametrize("channels", [1, 2, 6, 9, 15])
+@pytest.mark.parametrize("window", [(2,), (3, 2, 1), ((2, 4), (1, 3), ((1, 0), (2, 0)), (2, 1))])
+def test_the_first_of_equals_and_of_nans(channels, window, every_isa, thread_counts):
+    x = tied(2, channels, 7, 19)
+    x[tied(*x.shape, seed=1) > 0.5] = np.nan
+    y, indices = functional.max_pool2d(x, *window, return_indices=True)
+    expected, expected_indices = reference.max_pool2d(x, *window, return_indices=True)
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(indices, expected_indices)
+
+
 def test_nan_wins_wherever_it_stands(every_isa):
     for place in np.ndindex(3, 3):
         x = np.arange(9 * 21, dtype=np.float32).reshape(1, 21, 3, 3)

@@ -272,6 +272,37 @@ def test_sequential_joins_a_relu_with_the_layer_before() -> None:
     np.testing.assert_allclose(apart, joined, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("watched", [None, 0, 1, 2])
+def test_sequential_joins_a_relu_with_the_pooling_after_it(watched: int | None) -> None:
+    net = nn.Sequential(nn.Conv2d(4, 3, 3), nn.ReLU(), nn.MaxPool2d(2), nn.ReLU())
+    joined, apart = tensor(X, requires_grad=True), tensor(X, requires_grad=True)
+    y = apart
+    for layer in net:
+        y = layer(y)
+    y.backward(grad := draw(*y.shape, seed=3))
+    expected = [p.grad for p in net.parameters()]
+    for p in net.parameters():
+        p.grad = None
+    handle = None if watched is None else net[watched].register_forward_hook(lambda *_: None)
+    with use_backend(backend := Calls()):
+        z = net(joined)
+    if handle is not None:
+        handle.remove()
+    names = ["conv2d", "max_pool2d", "relu", "relu"]
+    if watched == 2:
+        names = ["conv2d", "max_pool2d", "relu"]
+    elif watched == 1:
+        names = ["conv2d", "relu", "max_pool2d", "relu"]
+    assert backend.names == names
+    np.testing.assert_allclose(z.data, y.data, rtol=1e-5, atol=1e-6)
+    z.backward(grad)
+    np.testing.assert_allclose(joined.grad, apart.grad, rtol=1e-5, atol=1e-6)
+    for p, g in zip(net.parameters(), expected, strict=True):
+        np.testing.assert_allclose(p.grad, g, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="activation must be None or 'relu'"):
+        net[2](tensor(X), activation="tanh")
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_batch_norm_with_residual_and_relu(training: bool) -> None:
     layer = nn.BatchNorm2d(4).train(training)

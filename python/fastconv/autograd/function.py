@@ -166,7 +166,8 @@ def _run_node(
             result = np.asarray(result)  # NumPy turns arrays without axes into scalars
         if not isinstance(edge, Function):
             # `+` hands the same array to both inputs, reshape a view of it.
-            shared = result is grad or isinstance(result.base, np.ndarray)
+            view = isinstance(result.base, np.ndarray) and not node.owns_results
+            shared = result is grad or view
             owned = not shared and sum(other is result for other in results) < 2
             _accumulate_leaf(edge, result, owned, type(node).__name__)
         elif edge not in gradients:

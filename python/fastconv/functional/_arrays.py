@@ -39,9 +39,10 @@ def check(operation: str, name: str, x: Any, rank: int | None = None) -> Array:
 
 def empty(shape: tuple[int, ...]) -> Array:
     """An uninitialised output: channels-last memory for four axes, C order otherwise."""
-    if math.prod(max(extent, 1) for extent in shape) * 4 > _MAX_BYTES:
-        raise ValueError(f"the size of an array overflows 64 bits (shape={shape})")
     size = math.prod(shape)
+    # Of an empty array too, the other extents must make sense.
+    if (size or math.prod(max(extent, 1) for extent in shape)) * 4 > _MAX_BYTES:
+        raise ValueError(f"the size of an array overflows 64 bits (shape={shape})")
     memory = _core.empty_floats(size) if size >= _ALIGNED_FROM else np.empty(size, np.float32)
     if len(shape) == 4:
         n, c, h, w = shape

@@ -28,6 +28,10 @@ def _integer(operation: str, name: str, value: Any) -> int:
 
 def pair(operation: str, name: str, value: Any) -> tuple[int, int]:
     """An int, or (height, width)."""
+    # As layers hold it: nothing to convert.
+    h, w = value if type(value) is tuple and len(value) == 2 else (value, value)
+    if type(h) is int and type(w) is int and max(abs(h), abs(w)) <= _INT64_MAX:
+        return h, w
     if not isinstance(value, (tuple, list)):
         both = _integer(operation, name, value)
         return both, both

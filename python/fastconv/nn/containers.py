@@ -10,6 +10,7 @@ from .activation import ReLU
 from .conv import Conv2d
 from .module import Module
 from .normalization import BatchNorm2d
+from .pooling import MaxPool2d
 
 __all__ = ["ModuleList", "Sequential"]
 
@@ -51,7 +52,8 @@ class _Listing(Module):
 class Sequential(_Listing):
     """Modules that run one after the other.
 
-    While gradients are recorded, a ReLU after a convolution or batch norm is computed with it.
+    While gradients are recorded, a ReLU is computed with the maximum pooling after it, which leaves
+    fewer pixels, or else with the convolution or batch norm in front of it.
     Takes them in order, or one mapping of names to modules, or named arguments. Indexing gives
     the module at a place, slicing a Sequential of the same modules.
 
@@ -73,14 +75,17 @@ class Sequential(_Listing):
             self.add_module(key, module)
 
     def forward(self, x: Any) -> Any:
-        modules = list(self.children())
-        while modules:
-            module = modules.pop(0)
-            if modules and is_grad_enabled() and _joins(module, modules[0]):
-                modules.pop(0)
-                x = module(x, activation="relu")
+        modules: list[Any] = [*self.children(), None, None]
+        joining = is_grad_enabled()
+        at = 0
+        while (module := modules[at]) is not None:
+            after, next_after = modules[at + 1 : at + 3]
+            if joining and _join(module, after) and not _join(after, next_after):
+                x = (after if type(module) is ReLU else module)(x, activation="relu")
+                at += 2
             else:
                 x = module(x)
+                at += 1
         return x
 
     def stages(self) -> list[Module]:
@@ -91,13 +96,13 @@ class Sequential(_Listing):
         return Sequential(items)
 
 
-def _joins(module: Module, after: Module) -> bool:
-    """Whether a layer applies the ReLU after it in the same pass, and nobody watches the two."""
-    return (
-        type(after) is ReLU
-        and type(module) in (Conv2d, BatchNorm2d)
-        and not (module._forward_hooks or after._forward_hooks)
-    )
+def _join(module: Any, after: Any) -> bool:
+    """Whether a layer applies the ReLU beside it in the same pass, and nobody watches the two."""
+    if type(after) is ReLU:
+        joins = type(module) in (Conv2d, BatchNorm2d)
+    else:
+        joins = type(module) is ReLU and type(after) is MaxPool2d
+    return joins and not (module._forward_hooks or after._forward_hooks)
 
 
 class ModuleList(_Listing):

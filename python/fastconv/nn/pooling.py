@@ -7,6 +7,7 @@ from typing import Any
 from .._arguments import flag
 from ..autograd import Tensor, ops
 from ..autograd.geometry import ceil_mode_of, integer, padding_of, pair
+from ..autograd.ops.activation import check_joined
 from .module import Module
 
 __all__ = ["AdaptiveAvgPool2d", "AvgPool2d", "MaxPool2d"]
@@ -29,7 +30,8 @@ class MaxPool2d(Module):
 
     `stride=None` is the kernel size. `ceil_mode` rounds output sizes up: True as PyTorch does,
     which drops a window that would start in the padding on the right; "caffe" as Caffe does, which
-    drops it only if the pooling is padded. `padding` is at most half the window.
+    drops it only if the pooling is padded. `padding` is at most half the window. Called with
+    `activation="relu"`, it applies a ReLU in the same pass.
     """
 
     def __init__(
@@ -49,10 +51,10 @@ class MaxPool2d(Module):
         self.dilation = dilation
         self.ceil_mode = ceil_mode_of("MaxPool2d", ceil_mode)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.max_pool2d(
-            x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
-        )
+    def forward(self, x: Tensor, activation: str | None = None) -> Tensor:
+        check_joined("MaxPool2d", activation)
+        pool = ops.max_pool2d if activation is None else ops.relu_max_pool2d
+        return pool(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
 
     def extra_repr(self) -> str:
         return (

@@ -22,7 +22,13 @@ from .dropout import dropout
 from .linear import gemm, linear, matmul
 from .loss import cross_entropy, mse_loss
 from .normalization import batch_norm, batch_norm_training, local_response_norm
-from .pooling import adaptive_avg_pool2d, avg_pool2d, global_avg_pool2d, max_pool2d
+from .pooling import (
+    adaptive_avg_pool2d,
+    avg_pool2d,
+    global_avg_pool2d,
+    max_pool2d,
+    relu_max_pool2d,
+)
 from .shape import concat, flatten, index, pad, permute, reshape, to_channels_last, to_contiguous
 
 __all__ = [
@@ -56,6 +62,7 @@ __all__ = [
     "permute",
     "prelu",
     "relu",
+    "relu_max_pool2d",
     "reshape",
     "sigmoid",
     "softmax",

@@ -15,6 +15,8 @@ __all__ = ["Gemm", "Linear", "gemm", "linear", "matmul"]
 
 
 class Linear(Function):
+    owns_results = True
+
     @staticmethod
     def forward(ctx: Any, x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
         ctx.save_for_backward(x, weight)

@@ -16,10 +16,12 @@ __all__ = [
     "AvgPool2d",
     "GlobalAvgPool2d",
     "MaxPool2d",
+    "ReLUMaxPool2d",
     "adaptive_avg_pool2d",
     "avg_pool2d",
     "global_avg_pool2d",
     "max_pool2d",
+    "relu_max_pool2d",
 ]
 
 
@@ -48,6 +50,21 @@ class MaxPool2d(Function):
     @staticmethod
     def backward(ctx: Any, grad: np.ndarray) -> Any:
         (indices,) = ctx.saved
+        return ctx.kernels.max_pool2d_backward(grad, indices, ctx.input_shape, *ctx.window)
+
+
+class ReLUMaxPool2d(MaxPool2d):
+    @staticmethod
+    def forward(ctx: Any, x: np.ndarray, *window: Any) -> np.ndarray:
+        maxima = MaxPool2d.forward(ctx, x, *window)
+        result: np.ndarray = ctx.kernels.relu(maxima)
+        ctx.save_for_backward(*ctx.saved, result)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, grad: np.ndarray) -> Any:
+        indices, result = ctx.saved
+        grad = ctx.kernels.relu_backward(grad, result)
         return ctx.kernels.max_pool2d_backward(grad, indices, ctx.input_shape, *ctx.window)
 
 
@@ -98,6 +115,18 @@ def max_pool2d(
 ) -> Tensor:
     """Return the maximum of every window of x (N, C, H, W); the first maximum gets the gradient."""
     return MaxPool2d.apply(x, kernel_size, stride, padding, dilation, ceil_mode)
+
+
+def relu_max_pool2d(
+    x: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool | str = False,
+) -> Tensor:
+    """Return the maximum of every window of relu(x), as the ReLU of the maximum of x."""
+    return ReLUMaxPool2d.apply(x, kernel_size, stride, padding, dilation, ceil_mode)
 
 
 def avg_pool2d(
