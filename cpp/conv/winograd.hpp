@@ -60,6 +60,12 @@ struct WinogradKernels {
 
 FASTCONV_DECLARE_KERNELS(WinogradKernels, winograd_kernels)
 
+// Floats from one position to the next, of `rows` rows: an odd number of cache lines, so that a
+// transform's stores fall into as many sets of L1.
+inline std::int64_t position_floats(std::int64_t rows, std::int64_t row) {
+  return (ceil_div(rows * row, 16) | 1) * 16;
+}
+
 // Packed weights of a 3x3 or 5x5 convolution of stride 1, dilation 1 and one group.
 class Winograd {
  public:
