@@ -28,10 +28,7 @@ struct Tiling {
   std::int64_t length(std::int64_t i) const {
     return std::min(m - (is_short(i) ? 1 : 0), size - begin(i));
   }
-  // Positions along this side, of all tiles, as a share of those of full ones.
-  double share(std::int64_t t) const {
-    return 1 - static_cast<double>(count - full) / static_cast<double>(count * t);
-  }
+  double share_of_full() const { return static_cast<double>(full) / static_cast<double>(count); }
 };
 
 }  // namespace
@@ -106,8 +103,8 @@ class BlockOrder {
 
 // What one thread has to do, all sizes in floats.
 struct Work {
-  double tiles, panels, columns, channels, positions, v_row;
-  double share;  // of the positions that tiles have
+  double tiles, panels, columns, channels, side, v_row;
+  double full_lines, full_columns;  // share of the tiles that are not short
   double lanes, mr, nr;
   bool weights_stay;  // in L3 from run to run
 
@@ -117,26 +114,36 @@ struct Work {
 
 double Work::cycles(double block_tiles, double block_panels) const {
   const double l2 = static_cast<double>(l2_cache_bytes()) / sizeof(float);
-  const double blocks = std::ceil(tiles / block_tiles);
+  const double positions = side * side;
+  const double blocks = std::ceil(tiles / block_tiles), passes = std::ceil(panels / block_panels);
   const double v = positions * block_tiles * v_row, m = positions * block_tiles * block_panels * nr;
   const double u = positions * channels * columns;
 
-  // A tile of few rows leaves the multipliers idle half of the time.
-  const double row_tiles = std::ceil(tiles / blocks / mr) * blocks;
-  const double gemm =
-      positions * share * std::max(tiles, row_tiles * mr * 0.6) * channels * columns / (2 * lanes) +
-      positions * row_tiles * panels * kTileStart;
-  // Weights are fetched ahead, but not for free; from L2 after the first block, if they fit.
-  const double again = u + v + m < l2 ? 0 : blocks - 1;
+  double gemm = 0;
+  const auto multiply = [&](double some_positions, double share) {
+    const double rows = tiles / blocks * share, row_tiles = std::ceil(rows / mr);
+    // A tile of few rows leaves the multipliers idle half of the time.
+    gemm += some_positions * blocks *
+            (std::max(rows, row_tiles * mr * 0.6) * channels * columns / (2 * lanes) +
+             row_tiles * panels * kTileStart);
+  };
+  multiply((side - 1) * (side - 1), 1);
+  multiply(side - 1, full_lines);
+  multiply(side - 1, full_columns);
+  multiply(1, full_lines * full_columns);
+
+  // Weights are fetched ahead, but not for free; from L2 after the first block, if they fit. Of
+  // others a part stays.
+  const double again = u + v + m < l2 ? 0 : 0.3 * (blocks - 1);
   const double weights = u / (weights_stay ? kFromL3 : kFromMemory) + u * again / kFromL3;
-  // V and M are written and read once, V again for every block of panels: from L2, or, for what
-  // does not stay there with the weights that stream past, from L3.
-  const double passes = std::ceil(panels / block_panels);
-  const double moved = positions * tiles * (v_row * (1 + passes) + 2 * columns);
+  // V and M are written and read once, V again for every further block of panels, among products
+  // that wait for it: from L2, or, for what does not stay there with the weights that stream past,
+  // from L3.
+  const double moved = positions * tiles * (v_row * (3 * passes - 1) + 2 * columns);
   const double lost = std::clamp(2 * (v + m) / l2 - 1, 0.0, 1.0);
   const double transforms = positions * tiles * (8 * channels + 6 * columns) / lanes +
-                            moved * (1 / lanes + 0.5 * lost / kFromL3);
-  return overlapped(gemm, weights) + transforms;
+                            moved * (1 / lanes + 0.1 * lost / kFromL3);
+  return std::max(gemm, weights) + 0.2 * std::min(gemm, weights) + transforms;
 }
 
 }  // namespace
@@ -160,17 +167,10 @@ Winograd::Plan::Plan(const Conv2dParams& params, int m, const TileKernels& kerne
     const auto number = [](std::int64_t i) { return static_cast<double>(i); };
     const std::int64_t my_columns =
         std::min(my_panels * kernels.nr, round_up(params.out_channels, kernels.lanes));
-    const Work work = {number(my_tiles),
-                       number(my_panels),
-                       number(my_columns),
-                       number(channels),
-                       number(side * side),
-                       number(v_row),
-                       lines.share(side) * columns.share(side),
-                       number(kernels.lanes),
-                       number(kernels.mr),
-                       number(kernels.nr),
-                       weights_stay};
+    const Work work = {
+        number(my_tiles),      number(my_panels),  number(my_columns),    number(channels),
+        number(side),          number(v_row),      lines.share_of_full(), columns.share_of_full(),
+        number(kernels.lanes), number(kernels.mr), number(kernels.nr),    weights_stay};
     for (std::int64_t rows : {1, 2, 3, 4, 6, 8}) {
       const std::int64_t blocks = ceil_div(my_tiles, rows * kernels.mr);
       const std::int64_t some_tiles = ceil_div(my_tiles, blocks);
@@ -287,9 +287,9 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
                                 [&] { return Plan(phases_, m_, *tiles_, batch, size, threads); });
   const Plan& p = *plan;
 
-  const std::int64_t v_floats = positions * p.block_tiles * p.v_row;
+  const std::int64_t v_floats = positions * position_floats(p.block_tiles, p.v_row);
   const std::int64_t m_columns = p.block_panels * nr;
-  const std::int64_t m_floats = positions * p.block_tiles * m_columns;
+  const std::int64_t m_floats = positions * position_floats(p.block_tiles, m_columns);
   // Zeros around the picture, or a square of its phases.
   const std::int64_t read_floats = stride == 1 ? channels : PhaseReader::memory_floats(params_, t_);
   const std::int64_t part_floats = round_up(v_floats + m_floats + read_floats, 1024) + 64;
@@ -316,7 +316,8 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
     for (std::int64_t b = 0; b < blocks; ++b) {
       Range block = split(my_tiles.size(), blocks, b);
       block = {my_tiles.begin + block.begin, my_tiles.begin + block.end};
-      const std::int64_t count = block.size();
+      const std::int64_t v_position = position_floats(block.size(), p.v_row);
+      const std::int64_t m_position = position_floats(block.size(), m_columns);
 
       BlockOrder order(p, block);
       p.each(block, [&](std::int64_t image, std::int64_t tile_y, std::int64_t tile_x) {
@@ -331,8 +332,8 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
             pixels[y * t_ + j] = line && x0 + j >= 0 && x0 + j < in.w ? from + j * x_pixel : zeros;
           }
         }
-        kernels_->input[short_h][short_w](
-            pixels, channels, v + order.next(short_h, short_w) * p.v_row, count * p.v_row);
+        kernels_->input[short_h][short_w](pixels, channels,
+                                          v + order.next(short_h, short_w) * p.v_row, v_position);
       });
 
       std::int64_t n_row_tiles[4];
@@ -375,19 +376,19 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
           if (n_row_tiles[kind] == 0) continue;
           job.tiles = row_tiles + kind * p.block_tiles;
           job.n_tiles = n_row_tiles[kind];
-          job.a = v + position * count * p.v_row;
+          job.a = v + position * v_position;
           job.b = weights_ + position * position_floats_ + panel * job.panel_stride;
           const bool more_panels = end < my_panels.end, more_blocks = b + 1 < blocks;
           job.next_b = position + 1 < positions ? job.b + position_floats_
                        : more_panels            ? weights_ + end * job.panel_stride
                        : more_blocks            ? weights_ + my_panels.begin * job.panel_stride
                                                 : next.from(part, parts);
-          job.c = m + position * count * m_columns;
+          job.c = m + position * m_position;
           tiles_->by_row(job);
         }
 
         WinogradOutput o;
-        o.m_stride = count * m_columns;
+        o.m_stride = m_position;
         o.columns = columns;
         o.bias = epilogue.bias == nullptr ? nullptr : epilogue.bias + first;
         o.activation = epilogue.activation;

@@ -82,11 +82,7 @@ class Gradient {
   void transform(const Task& task, Range pass, const float* grad_out, const float* x,
                  const float* zeros, float* v, float* dm) const;
 
-  // From one position to the next of dU, V and dM: `rows` rows, and an odd number of cache lines,
-  // so that a transform's 36 stores fall into as many sets of L1.
-  static std::int64_t position_floats(std::int64_t rows, std::int64_t row) {
-    return (rows * row / 16 | 1) * 16;
-  }
+  // From one position to the next of dU, V and dM.
   std::int64_t du_position() const { return position_floats(v_row, block_columns); }
   std::int64_t v_position(std::int64_t count) const { return position_floats(count, v_row); }
   std::int64_t dm_position(std::int64_t count) const {
