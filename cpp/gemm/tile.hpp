@@ -28,11 +28,12 @@ struct Tile {
   std::int64_t rows;
 };
 
-// Memory to be fetched to L2 ahead of its use. Tile t of a job, counted through its panels, asks
-// for the line at first + t * tile_step + k * k_step with every k, while t < tiles. Floats.
-struct Fetch {
-  const float* first;
-  std::int64_t tile_step, k_step, tiles;
+// A panel that the first of its tiles packs while it computes: whole vectors of B's columns, from
+// rows that are `row` floats apart.
+struct Packing {
+  const float* from;
+  std::int64_t row;
+  float* to;
 };
 
 struct TileJob {
@@ -51,7 +52,7 @@ struct TileJob {
   const float* next_a = nullptr;
   std::int64_t next_a_step = 0;
 
-  Fetch fetch = {};      // by row, where A is not cold
+  Packing packing = {};  // by row, of a job with one panel, which is b
   bool b_in_l2 = false;  // B then comes to L1 ahead of its use, instead of the next panel to L2
 
   const float* b;                  // the panel that starts at column n_begin
