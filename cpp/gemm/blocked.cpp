@@ -17,7 +17,7 @@ constexpr std::int64_t kMostRows = 1024;
 // k of a block, at most: a tile's rows of A then take little more than half of L1.
 constexpr std::int64_t kDepth = 512;
 
-// The tiles that use a panel while the next one is fetched.
+// The tiles that use a panel one after the other when it has just been packed.
 constexpr std::int64_t kFirstTiles = 4;
 
 // Rows of A whose starts share their low 12 bits fall into one set of L1, which a tile overfills.
@@ -125,7 +125,8 @@ Tile Blocked::tile(Range rows, std::int64_t origin) const {
           rows.size()};
 }
 
-// Packs a block of B, panel by panel, while its first tiles use it.
+// Packs a block of B, panel by panel: the first tile does so while it computes, where it can. A
+// pass of its own takes about as long as a tile.
 void Blocked::first_tiles(const Operands& operands, const Block& block, TileJob job,
                           float* to) const {
   const std::int64_t nr = kernels.nr;
@@ -133,13 +134,15 @@ void Blocked::first_tiles(const Operands& operands, const Block& block, TileJob 
   for (std::int64_t n = block.columns.begin; n < end; n += nr, to += job.panel_stride) {
     job.n_begin = n;
     job.n_end = std::min(n + nr, end);
-    kernels.pack(column(operands.b, block.k.begin, job.n_begin), s.trans_b ? 1 : s.ldb,
-                 s.trans_b ? s.ldb : 1, block.k.size(), job.n_end - job.n_begin, to);
-    job.b = to;
-    job.fetch = {};
-    if (job.n_end < end && !s.trans_b) {
-      job.fetch = {column(operands.b, block.k.begin, job.n_end), kLine, s.ldb, nr / kLine};
+    const float* from = column(operands.b, block.k.begin, n);
+    if (s.trans_b || job.single || (job.n_end - n) % kernels.lanes != 0) {
+      job.packing = {};
+      kernels.pack(from, s.trans_b ? 1 : s.ldb, s.trans_b ? s.ldb : 1, block.k.size(),
+                   job.n_end - n, to);
+    } else {
+      job.packing = {from, s.ldb, to};
     }
+    job.b = to;
     kernels.by_row(job);
   }
 }
@@ -171,11 +174,6 @@ void Blocked::multiply(const Operands& operands, Range rows, const Block& block,
     job.b = memory.block;
     job.n_begin = block.columns.begin;
     job.n_end = block.columns.end;
-    job.fetch = {};
-    if (i + job.n_tiles < n_tiles) {
-      const Range next = rows_of(i + job.n_tiles, i + job.n_tiles + 1);
-      job.fetch = {operands.a + next.begin * s.lda + block.k.begin, s.lda, 1, next.size()};
-    }
     kernels.by_row(job);
   }
 }

@@ -3,8 +3,8 @@
 // Where few rows use a packed B, packing it takes a good part of the time, and so does waiting
 // until all threads have. Here every thread computes a part of C and packs the columns of B that it
 // needs itself: to fetch what another core has packed would take as long. Panels are packed one by
-// one, each just before its first use and fetched while the one before is used. A is read in place
-// or, where its rows would all fall into one set of L1, copied a few rows at a time.
+// one, each by the first tile that uses it, while it computes. A is read in place or, where its
+// rows would all fall into one set of L1, copied a few rows at a time.
 #pragma once
 
 #include "fastconv/gemm.hpp"

@@ -35,6 +35,14 @@ struct Fetch {
   std::int64_t tile_step, k_step, tiles;
 };
 
+// A panel that the first of its tiles packs while it computes: whole vectors of B's columns, from
+// rows that are `row` floats apart.
+struct Packing {
+  const float* from;
+  std::int64_t row;
+  float* to;
+};
+
 struct TileJob {
   const Tile* tiles;
   std::int64_t n_tiles;
@@ -52,6 +60,7 @@ struct TileJob {
   std::int64_t next_a_step = 0;
 
   Fetch fetch = {};      // where A is not cold; of a tile without next_a
+  Packing packing = {};  // by row, of a job with one panel, which is b
   bool b_in_l2 = false;  // B then comes to L1 ahead of its use, instead of the next panel to L2
 
   const float* b;                  // the panel that starts at column n_begin

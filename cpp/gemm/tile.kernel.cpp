@@ -117,10 +117,14 @@ struct Ahead {
 // Where to B comes when a tile asks for it.
 enum class Hint { none, l1, l2 };
 
+// Rows of B between what a tile packs and what it asks for.
+constexpr int kSoon = 8;
+
 // `given` by reference: a copy on the stack would be read with wider loads than it was written
 // with, and these wait until the stores of the tile before have reached L1. AHEAD: to where B is
 // asked for; where there is nothing to ask for, the loads it takes would cost short tiles a tenth.
-template <int ROWS, int VECS, Hint AHEAD>
+// PACKS: B is read where it lies, as the job's packing says, and written to its panel on the way.
+template <int ROWS, int VECS, Hint AHEAD, bool PACKS = false>
 void row_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t n,
               const Ahead& given) {
   constexpr int kFirst = (ROWS + 1) / 2;
@@ -137,13 +141,24 @@ void row_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t
 
   const std::ptrdiff_t s = job.a_row * static_cast<std::ptrdiff_t>(sizeof(float));
   const std::ptrdiff_t s3 = 3 * s, s5 = 5 * s;
+  const float* from = PACKS ? job.packing.from : b;
+  float* to = job.packing.to;
   for (const Run *run = job.runs, *end = run + job.n_runs; run != end; ++run) {
     const char* p0 = reinterpret_cast<const char*>(job.a + tile.a[0] + run->a);
     const char* p1 = reinterpret_cast<const char*>(job.a + tile.a[1] + run->a);
     for (std::int64_t k = run->length; k > 0; --k) {
       vf bv[VECS];
 #pragma GCC unroll 2
-      for (int v = 0; v < VECS; ++v) bv[v] = load(b + v * W);
+      for (int v = 0; v < VECS; ++v) bv[v] = load(from + v * W);
+      if (PACKS) {
+#pragma GCC unroll 2
+        for (int v = 0; v < VECS; ++v) {
+          store(to + v * W, bv[v]);
+          __builtin_prefetch(to + kSoon * VECS * W + v * W, 1);
+          __builtin_prefetch(from + kSoon * job.packing.row + v * W);
+        }
+        to += VECS * W;
+      }
 #pragma GCC unroll 16
       for (int i = 0; i < ROWS; ++i) {
         const vf a = broadcast(i < kFirst ? row_address(p0, s, s3, s5, i)
@@ -153,11 +168,13 @@ void row_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t
       }
       if (AHEAD != Hint::none) {
         __builtin_prefetch(ahead.b, 0, AHEAD == Hint::l1 ? 3 : 2);
-        __builtin_prefetch(ahead.a, 0, 2);
         ahead.b += ahead.b_step;
+      }
+      if (AHEAD == Hint::l2) {
+        __builtin_prefetch(ahead.a, 0, 2);
         ahead.a += ahead.a_step;
       }
-      b += VECS * W;
+      from += PACKS ? job.packing.row : VECS * W;
       p0 += sizeof(float);
       p1 += sizeof(float);
     }
@@ -228,6 +245,7 @@ using TileFunction = void (*)(const TileJob&, const Tile&, const float*, std::in
 // [vectors - 1][rows - 1]
 struct TileTable {
   TileFunction by_row[kVecs][MR], by_row_l1[kVecs][MR], by_row_near[kVecs][MR];
+  TileFunction by_row_packing[kVecs][MR];
   TileFunction by_column[kVecs][MR];
 };
 
@@ -239,6 +257,8 @@ constexpr void fill(TileTable& table) {
   table.by_row_near[0][ROWS - 1] = row_tile<ROWS, 1, Hint::none>;
   table.by_row_l1[1][ROWS - 1] = row_tile<ROWS, 2, Hint::l1>;
   table.by_row_near[1][ROWS - 1] = row_tile<ROWS, 2, Hint::none>;
+  table.by_row_packing[0][ROWS - 1] = row_tile<ROWS, 1, Hint::none, true>;
+  table.by_row_packing[1][ROWS - 1] = row_tile<ROWS, 2, Hint::none, true>;
   table.by_column[0][ROWS - 1] = column_tile<ROWS, 1>;
   table.by_column[1][ROWS - 1] = column_tile<ROWS, 2>;
   if constexpr (ROWS > 1) fill<ROWS - 1>(table);
@@ -347,7 +367,9 @@ void run(const TileJob& job, const TileFunction (&functions)[kVecs][MR],
         }
       }
       const bool asks = ahead.b_step != 0 || ahead.a_step != 0;
-      const TileFunction* by_rows = (asks ? functions : near)[width / W - 1];
+      const bool packs = i == 0 && job.packing.from != nullptr;
+      const TileFunction* by_rows =
+          (packs ? kTable.by_row_packing : (asks ? functions : near))[width / W - 1];
       (job.single ? kSingle[width / W - 1] : by_rows[tile.rows - 1])(job, tile, b, n, ahead);
     }
   }

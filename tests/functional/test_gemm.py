@@ -68,8 +68,9 @@ def test_deep_and_wide_products_are_blocked() -> None:
 
 @pytest.mark.parametrize("trans_b", [False, True])
 @pytest.mark.parametrize("k", [700, 1024])  # read in place, and from strips
-def test_blocks_of_depth_and_columns(k: int, trans_b: bool, thread_counts: int) -> None:
-    m, n = 75, 1210
+@pytest.mark.parametrize("n", [1200, 1210])  # whole vectors of columns, and not
+def test_blocks_of_depth_and_columns(k: int, n: int, trans_b: bool, thread_counts: int) -> None:
+    m = 75
     check(
         "gemm",
         array(m, k),
