@@ -133,12 +133,14 @@ void plane_backward_weight(const Conv2dParams& p, std::int64_t batch, PictureSiz
                      sums = taps * channels * 16;
   const std::int64_t strip = (most + p.kernel_h - 1) * job.x_row;
   const int members = static_cast<int>(std::min<std::int64_t>(get_num_threads(), chunks));
-  const ChunkedGradient chunked = {chunks, chunks, copy + planes + sums + strip,
-                                   round_up(p.out_channels, tile_kernels().nr), members};
+  const SumBlock block = {{0, 1}, {0, p.out_channels}, 1, taps};
+  const ChunkedGradient chunked = {
+      chunks, chunks, copy + planes + sums + strip + SumBlock::own_floats(taps, p.out_channels),
+      round_up(p.out_channels, tile_kernels().nr), members};
   const PlaneKernels& kernels = plane_kernels();
   sum_in_chunks(
       p, chunked, grad_weight,
-      [&](std::int64_t chunk, std::int64_t, float* scratch, float* result) {
+      [&](std::int64_t chunk, std::int64_t, float* scratch, float* result, float* weights) {
         PlaneGradientJob band = job;
         band.copy = scratch;
         band.planes = band.copy + copy;
@@ -154,7 +156,10 @@ void plane_backward_weight(const Conv2dParams& p, std::int64_t batch, PictureSiz
           kernels.gradient(band, padded,
                            grad_out + (image * out.h + lines.begin) * out.w * p.out_channels);
         }
-        kernels.sum(band, result, chunked.ld);
+        const SumBlock::Rows to =
+            result != nullptr ? block.among(result, chunked.ld) : block.own(padded + strip);
+        kernels.sum(band, to.data, to.ld);
+        if (result == nullptr) block.write(to, weights);
       });
 }
 
