@@ -1,5 +1,7 @@
 #include "conv/winograd.hpp"
 
+#include <cmath>
+
 #include "conv/winograd_transform.hpp"
 #include "simd/activation.hpp"
 #include "simd/simd.hpp"
@@ -254,32 +256,51 @@ void input(const float* const* pixels, std::int64_t channels, float* v, std::int
   }
 }
 
-template <int M, int T, int SHORT_H, int SHORT_W, bool WHOLE>
+// What is known of a tile's outputs: nothing; that they are whole vectors of pixels inside the
+// picture, activated by max(low, .) or not at all; and that there is a residual, too.
+enum class Known { nothing, plain, plain_with_residual };
+
+template <int M, int T, int SHORT_H, int SHORT_W, Known KNOWN>
 FASTCONV_INLINE void output_block(const WinogradOutput& job, std::int64_t c, std::int64_t lanes) {
-  const auto read = [&](const float* p) { return WHOLE ? load(p) : load_first(p, lanes); };
+  constexpr bool PLAIN = KNOWN != Known::nothing;
+  const bool whole = PLAIN || lanes == W;
+  const auto read = [&](const float* p) { return whole ? load(p) : load_first(p, lanes); };
   const vf bias = job.bias == nullptr ? zero() : read(job.bias + c);
+  const vf low = set1(job.activation.kind == Activation::relu ? 0.0f : -INFINITY);
   both_ways<T - SHORT_H, M - SHORT_H, T - SHORT_W, M - SHORT_W>(
       [&](int i, int j) {
         return read(job.m + ((i + SHORT_H) * T + j + SHORT_W) * job.m_stride + c);
       },
       FASTCONV_LINE(output_line),
       [&](int i, int j, vf value) {
-        if (i >= job.height || j >= job.width) return;
+        if (!PLAIN && (i >= job.height || j >= job.width)) return;
         const std::int64_t at = i * job.out_row + j * job.out_pixel + c;
         value = value + bias;
-        if (job.residual != nullptr) value = value + read(job.residual + at);
-        value = activate(value, job.activation);
-        WHOLE ? store(job.out + at, value) : store_first(job.out + at, value, lanes);
+        if (PLAIN ? KNOWN == Known::plain_with_residual : job.residual != nullptr) {
+          value = value + read(job.residual + at);
+        }
+        value = PLAIN ? max(low, value) : activate(value, job.activation);
+        whole ? store(job.out + at, value) : store_first(job.out + at, value, lanes);
       });
 }
 
 template <int M, int T, int SHORT_H, int SHORT_W>
 void output(const WinogradOutput& job) {
+  const bool inside = job.height == M - SHORT_H && job.width == M - SHORT_W;
+  const bool plain = inside && (job.activation.kind == Activation::relu ||
+                                job.activation.kind == Activation::none);
   std::int64_t c = 0;
-  for (; c + W <= job.columns; c += W) {
-    output_block<M, T, SHORT_H, SHORT_W, true>(job, c, W);
+  for (; plain && c + W <= job.columns; c += W) {
+    if (job.residual == nullptr) {
+      output_block<M, T, SHORT_H, SHORT_W, Known::plain>(job, c, W);
+    } else {
+      output_block<M, T, SHORT_H, SHORT_W, Known::plain_with_residual>(job, c, W);
+    }
   }
-  if (c < job.columns) output_block<M, T, SHORT_H, SHORT_W, false>(job, c, job.columns - c);
+  for (; c < job.columns; c += W) {
+    const std::int64_t lanes = job.columns - c < W ? job.columns - c : W;
+    output_block<M, T, SHORT_H, SHORT_W, Known::nothing>(job, c, lanes);
+  }
 }
 
 template <int M, int R>
