@@ -1,18 +1,13 @@
 #include "gemm/tile.hpp"
 
+#include "gemm/dot.hpp"
+#include "gemm/packing.hpp"
+#include "gemm/registers.hpp"
 #include "simd/activation.hpp"
-#include "simd/simd.hpp"
 
 namespace fastconv {
 namespace FASTCONV_ISA {
 namespace {
-
-// Accumulators, two vectors of B and one broadcast must fit the registers: 28 + 3 of 32 with
-// AVX-512, 12 + 3 of 16 with AVX2; plain SSE needs one more for the product of a * b + c.
-constexpr int kVecs = 2;
-constexpr int kGroup = kRegisters == 32 ? 7 : (W == 8 ? 3 : 2);
-constexpr int MR = 2 * kGroup;
-constexpr int NR = kVecs * W;
 
 // Row i of a group. Multiples of the stride up to 6 come from s, 3s and 5s by the CPU's own
 // addressing (base + index * {1, 2, 4}), so that a 14-row tile needs seven registers, not fourteen.
@@ -37,16 +32,6 @@ FASTCONV_INLINE const char* row_address(const char* p, std::ptrdiff_t s, std::pt
 }
 
 FASTCONV_INLINE vf broadcast(const char* p) { return set1(*reinterpret_cast<const float*>(p)); }
-
-// f(row, vector) for every vector of a tile, unrolled, so that accumulators stay in registers.
-template <int ROWS, int VECS, class F>
-FASTCONV_INLINE void each(const F& f) {
-#pragma GCC unroll 16
-  for (int i = 0; i < ROWS; ++i) {
-#pragma GCC unroll 2
-    for (int v = 0; v < VECS; ++v) f(i, v);
-  }
-}
 
 // The epilogue: what follows the sum over k, in the order of the formula in tile.hpp.
 template <int ROWS, int VECS, bool WHOLE>
@@ -272,8 +257,6 @@ constexpr TileTable make_table() {
 constexpr TileTable kTable = make_table();
 constexpr TileFunction kSingle[kVecs] = {single_tile<1>, single_tile<2>};
 
-std::int64_t panel_width(std::int64_t columns) { return columns > W ? NR : W; }
-
 // Floats between what a tile reads of B in L2 and what it asks for: some hundred cycles.
 constexpr std::int64_t kNear = 8 * NR;
 
@@ -383,205 +366,6 @@ void by_row(const TileJob& job) {
   if (job.stream) stream_end();
 }
 void by_column(const TileJob& job) { run(job, kTable.by_column, kTable.by_column); }
-
-static_assert(MR <= W, "a vector holds a tile's rows of one k");
-
-void gather(const float* a, std::int64_t k, std::int64_t a_step, std::int64_t rows, float* dst) {
-  for (; k > 0; --k, a += a_step, dst += W) store(dst, load_first(a, rows));
-}
-
-void copy_row(const float* src, std::int64_t columns, std::int64_t width, float* dst) {
-  for (std::int64_t j = 0; j < width; j += W) {
-    const std::int64_t lanes = columns - j;
-    store(dst + j, lanes >= W ? load(src + j) : load_first(src + j, lanes > 0 ? lanes : 0));
-  }
-}
-
-// Transposes `columns` <= NR rows of k floats, n_stride apart, zero-padded to the panel's width.
-// Source column i becomes row row_of(i), or is left out where that is negative.
-template <class RowOf>
-FASTCONV_INLINE void pack_transposed(const float* src, std::int64_t n_stride, std::int64_t k,
-                                     std::int64_t columns, float* panel, std::int64_t row_stride,
-                                     const RowOf& row_of) {
-  const std::int64_t width = panel_width(columns);
-  for (std::int64_t k0 = 0; k0 < k; k0 += W) {
-    const std::int64_t depth = k - k0 < W ? k - k0 : W;
-    for (std::int64_t j = 0; j < width; j += W) {
-      vf block[W];
-#pragma GCC unroll 16
-      for (int i = 0; i < W; ++i) {
-        const float* row = src + (j + i) * n_stride + k0;
-        block[i] = j + i >= columns ? zero() : (depth == W ? load(row) : load_first(row, depth));
-      }
-      transpose(block);
-      for (std::int64_t i = 0; i < depth; ++i) {
-        const std::int64_t row = row_of(k0 + i);
-        if (row >= 0) store(panel + row * row_stride + j, block[i]);
-      }
-    }
-  }
-}
-
-void pack(const float* src, std::int64_t k_stride, std::int64_t n_stride, std::int64_t k,
-          std::int64_t columns, float* panel) {
-  const std::int64_t width = panel_width(columns);
-  if (n_stride == 1) {
-    for (std::int64_t i = 0; i < k; ++i)
-      copy_row(src + i * k_stride, columns, width, panel + i * width);
-  } else {
-    pack_transposed(src, n_stride, k, columns, panel, width, [](std::int64_t i) { return i; });
-  }
-}
-
-void pack_taps(const float* src, std::int64_t n_stride, std::int64_t channels, std::int64_t taps,
-               const std::int64_t* order, std::int64_t n_order, std::int64_t columns,
-               float* panel) {
-  constexpr std::int64_t kMaxTaps = 128;
-  const std::int64_t width = panel_width(columns);
-  if (taps <= kMaxTaps) {
-    std::int64_t position[kMaxTaps];  // of each tap in `order`; -1 where it is left out
-    for (std::int64_t t = 0; t < taps; ++t) position[t] = -1;
-    for (std::int64_t t = 0; t < n_order; ++t) position[order[t]] = t;
-    pack_transposed(src, n_stride, channels * taps, columns, panel, width, [&](std::int64_t i) {
-      const std::int64_t c = i / taps, t = i % taps;
-      return position[t] < 0 ? -1 : position[t] * channels + c;
-    });
-    return;
-  }
-  for (std::int64_t t = 0; t < n_order; ++t) {
-    for (std::int64_t c = 0; c < channels; ++c) {
-      float* row = panel + (t * channels + c) * width;
-      for (std::int64_t j = 0; j < width; ++j) {
-        row[j] = j < columns ? src[j * n_stride + c * taps + order[t]] : 0.0f;
-      }
-    }
-  }
-}
-
-void pack_taps_back(const float* src, std::int64_t k_stride, std::int64_t out_channels,
-                    std::int64_t taps, const std::int64_t* order, std::int64_t n_order,
-                    std::int64_t columns, float* panel) {
-  const std::int64_t width = panel_width(columns);
-  for (std::int64_t o = 0; o < out_channels; ++o) {
-    for (std::int64_t t = 0; t < n_order; ++t) {
-      const float* from = src + o * k_stride + order[t];
-      float* row = panel + (t * out_channels + o) * width;
-      for (std::int64_t j = 0; j < columns; ++j) row[j] = from[j * taps];
-      for (std::int64_t j = columns; j < width; ++j) row[j] = 0.0f;
-    }
-  }
-}
-
-void unpack_taps(const float* src, std::int64_t ld, std::int64_t chunks, std::int64_t chunk,
-                 std::int64_t channels, std::int64_t taps, std::int64_t columns,
-                 std::int64_t k_begin, std::int64_t k_end, float* dst, std::int64_t ld_dst) {
-  std::int64_t c = k_begin / taps, t = k_begin % taps;
-  for (std::int64_t k = k_begin; k < k_end; k += W) {
-    const std::int64_t depth = k_end - k < W ? k_end - k : W;
-    std::int64_t row[W] = {};
-    for (std::int64_t i = 0; i < depth; ++i) {
-      row[i] = (t * channels + c) * ld;
-      if (++t == taps) t = 0, ++c;
-    }
-    for (std::int64_t j = 0; j < columns; j += W) {
-      const std::int64_t lanes = columns - j < W ? columns - j : W;
-      vf block[W];
-#pragma GCC unroll 16
-      for (int i = 0; i < W; ++i) block[i] = load_first(src + row[i] + j, i < depth ? lanes : 0);
-      for (std::int64_t n = 1; n < chunks; ++n) {
-#pragma GCC unroll 16
-        for (int i = 0; i < W; ++i) {
-          block[i] = block[i] + load_first(src + n * chunk + row[i] + j, i < depth ? lanes : 0);
-        }
-      }
-      transpose(block);
-      for (std::int64_t i = 0; i < lanes; ++i) {
-        float* line = dst + (j + i) * ld_dst + k;
-        store_first(line, block[i], depth);
-        __builtin_prefetch(line + 4 * W, 1);  // rows lie too far apart for stores to be in time
-      }
-    }
-  }
-}
-
-void column_sums(const float* x, std::int64_t ld, std::int64_t rows, std::int64_t columns,
-                 float* sums) {
-  for (std::int64_t j = 0; j < columns; j += W) {
-    const std::int64_t lanes = columns - j < W ? columns - j : W;
-    vf acc[4] = {zero(), zero(), zero(), zero()};
-    const float* p = x + j;
-    std::int64_t i = 0;
-    for (; i + 4 <= rows; i += 4) {
-#pragma GCC unroll 4
-      for (int u = 0; u < 4; ++u, p += ld) acc[u] = acc[u] + load_first(p, lanes);
-    }
-    for (; i < rows; ++i, p += ld) acc[0] = acc[0] + load_first(p, lanes);
-    store_first(sums + j, (acc[0] + acc[1]) + (acc[2] + acc[3]), lanes);
-  }
-}
-
-FASTCONV_INLINE vf load_weight(const float* p) { return load(p); }
-FASTCONV_INLINE vf load_weight(const std::uint16_t* p) { return load_bf16(p); }
-FASTCONV_INLINE vf load_weight_first(const float* p, std::int64_t n) { return load_first(p, n); }
-FASTCONV_INLINE vf load_weight_first(const std::uint16_t* p, std::int64_t n) {
-  std::uint16_t whole[W] = {};
-  for (std::int64_t i = 0; i < n; ++i) whole[i] = p[i];
-  return load_bf16(whole);
-}
-
-// ROWS rows of x against COLUMNS rows of w, all k in lanes.
-template <int ROWS, int COLUMNS, class T>
-FASTCONV_INLINE void dot_tile(const float* x, std::int64_t ldx, const T* w, std::int64_t ldw,
-                              std::int64_t k, float* out, std::int64_t ldout) {
-  vf acc[ROWS][COLUMNS];
-  each<ROWS, COLUMNS>([&](int m, int n) { acc[m][n] = zero(); });
-  std::int64_t i = 0;
-  for (; i + W <= k; i += W) {
-    vf wv[COLUMNS];
-#pragma GCC unroll 4
-    for (int n = 0; n < COLUMNS; ++n) wv[n] = load_weight(w + n * ldw + i);
-#pragma GCC unroll 2
-    for (int m = 0; m < ROWS; ++m) {
-      const vf xv = load(x + m * ldx + i);
-#pragma GCC unroll 4
-      for (int n = 0; n < COLUMNS; ++n) acc[m][n] = fma(xv, wv[n], acc[m][n]);
-    }
-  }
-  if (i < k) {
-    each<ROWS, COLUMNS>([&](int m, int n) {
-      acc[m][n] = fma(load_first(x + m * ldx + i, k - i), load_weight_first(w + n * ldw + i, k - i),
-                      acc[m][n]);
-    });
-  }
-  each<ROWS, COLUMNS>([&](int m, int n) { out[m * ldout + n] = sum(acc[m][n]); });
-}
-
-// COLUMNS rows of w, which then sit in a near cache, against every row of x.
-template <int COLUMNS, class T>
-FASTCONV_INLINE void dot_columns(const float* x, std::int64_t ldx, std::int64_t m, const T* w,
-                                 std::int64_t ldw, std::int64_t k, float* out, std::int64_t ldout) {
-  for (; m >= 2; m -= 2, x += 2 * ldx, out += 2 * ldout) {
-    dot_tile<2, COLUMNS>(x, ldx, w, ldw, k, out, ldout);
-  }
-  if (m == 1) dot_tile<1, COLUMNS>(x, ldx, w, ldw, k, out, ldout);
-}
-
-template <class T>
-void dot(const float* x, std::int64_t ldx, std::int64_t m, const T* w, std::int64_t ldw,
-         std::int64_t k, std::int64_t n_begin, std::int64_t n_end, float* out, std::int64_t ldout) {
-  std::int64_t n = n_begin;
-  for (; n + 4 <= n_end; n += 4) dot_columns<4>(x, ldx, m, w + n * ldw, ldw, k, out + n, ldout);
-  for (; n < n_end; ++n) dot_columns<1>(x, ldx, m, w + n * ldw, ldw, k, out + n, ldout);
-}
-
-void transpose_block(const float* src, std::int64_t ld_src, std::int64_t rows, std::int64_t columns,
-                     float* dst, std::int64_t ld_dst) {
-  for (std::int64_t r = 0; r < rows; r += W) {
-    const std::int64_t height = rows - r < W ? rows - r : W;
-    pack_transposed(src + r * ld_src, ld_src, columns, height, dst + r, ld_dst,
-                    [](std::int64_t i) { return i; });
-  }
-}
 
 }  // namespace
 
