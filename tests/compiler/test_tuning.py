@@ -14,6 +14,7 @@ import pytest
 
 import fastconv
 from compiler.networks import assert_agree, layered, pictures, randomise
+from fastconv import functional as F
 from fastconv import nn
 from fastconv.compiler.tuning import default_path
 
@@ -182,3 +183,29 @@ def test_the_file_of_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(Path, "home", homeless)
     assert default_path() == Path(tempfile.gettempdir()) / "fastconv" / "tuning.json"
+
+
+def test_strides_are_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "tuning.json"
+    layers = (nn.Conv2d(8, 24, 5, padding=2), nn.Conv2d(8, 24, 5, stride=2, padding=2))
+    for layer in layers:
+        fastconv.compile(randomise(nn.Sequential(layer)), SHAPE, tune=path)
+    assert sorted(key.split(",")[0] for key in choices(path)) == [
+        "conv2d 5x5 8->24",
+        "conv2d 5x5/2 8->24",
+    ]
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 4])
+def test_what_is_tuned_is_what_the_core_can_compute(tmp_path: Path, stride: int) -> None:
+    for kernel in (1, 2, 3, 4, 5, 6, 7, 10, 11):
+        path = tmp_path / f"{kernel}.json"
+        net = randomise(nn.Sequential(nn.Conv2d(8, 24, kernel, stride=stride, padding=kernel // 2)))
+        fastconv.compile(net, SHAPE, tune=path)
+        weight = np.zeros((24, 8, kernel, kernel), np.float32)
+        try:
+            F.pack_conv2d(weight, stride=stride, algorithm="winograd4")
+        except ValueError:
+            assert not path.exists()
+        else:
+            assert choices(path)

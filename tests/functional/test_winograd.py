@@ -99,6 +99,18 @@ def test_epilogue(algorithm: str) -> None:
     np.testing.assert_allclose(packed(x, residual=residual), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("activation", [None, "relu", ("leaky_relu", 0.3), ("clip", -0.2, 0.4)])
+@pytest.mark.parametrize("with_residual", [False, True])
+def test_activations(activation: Any, with_residual: bool) -> None:
+    x, weight, bias = arrays(2, 20, 13, 10, 40)  # whole and partial vectors and tiles
+    residual = np.random.default_rng(1).standard_normal((2, 40, 13, 10)).astype(np.float32)
+    added = residual if with_residual else None
+    expected = F.conv2d(x, weight, bias, padding=1, residual=added, activation=activation)
+    for algorithm in ALGORITHMS:
+        packed = F.pack_conv2d(weight, bias, padding=1, activation=activation, algorithm=algorithm)
+        np.testing.assert_allclose(packed(x, residual=added), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_groups(algorithm: str) -> None:
     x, _, bias = arrays(2, 24, 13, 13, 36)
