@@ -29,18 +29,14 @@ struct SumBlock {
   Rows among(float* sums, std::int64_t ld) const {
     return {sums + channels.begin * ld + columns.begin, ld, all_channels};
   }
-  Rows own(float* memory) const { return {memory, own_ld(columns.size()), channels.size()}; }
+  Rows own(float* memory) const { return {memory, odd_lines(columns.size()), channels.size()}; }
 
   // To weights (outputs, all_channels, taps), from memory of its own.
   void write(const Rows& sums, float* grad_weight) const;
 
   static std::int64_t own_floats(std::int64_t rows, std::int64_t columns) {
-    return rows * own_ld(columns);
+    return rows * odd_lines(columns);
   }
-
- private:
-  // An odd number of cache lines: what lies below each other falls into different sets of L1.
-  static std::int64_t own_ld(std::int64_t columns) { return (ceil_div(columns, 16) | 1) * 16; }
 };
 
 // The sum of `chunks` gradients (taps, channels, outputs), rows ld floats apart, added in their

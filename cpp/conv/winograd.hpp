@@ -59,10 +59,9 @@ struct WinogradKernels {
 
 FASTCONV_DECLARE_KERNELS(WinogradKernels, winograd_kernels)
 
-// Floats from one position to the next, of `rows` rows: an odd number of cache lines, so that a
-// transform's stores fall into as many sets of L1.
+// Floats from one position to the next, of `rows` rows: a transform's stores go to all positions.
 inline std::int64_t position_floats(std::int64_t rows, std::int64_t row) {
-  return (ceil_div(rows * row, 16) | 1) * 16;
+  return odd_lines(rows * row);
 }
 
 // Packed weights of a convolution of dilation 1 and one group whose square kernel is 3x3 to 5x5, or

@@ -7,6 +7,10 @@
 
 namespace fastconv {
 
+// At least so many floats, in an odd number of cache lines: what lies so far apart falls into
+// different sets of L1.
+inline std::int64_t odd_lines(std::int64_t floats) { return ((floats + 15) / 16 | 1) * 16; }
+
 // Floats on a 64-byte boundary, uninitialised; large blocks ask the system for huge pages.
 // Throws std::bad_alloc.
 class AlignedBuffer {

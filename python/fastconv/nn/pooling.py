@@ -52,9 +52,9 @@ class MaxPool2d(Module):
         self.ceil_mode = ceil_mode_of("MaxPool2d", ceil_mode)
 
     def forward(self, x: Tensor, activation: str | None = None) -> Tensor:
+        window = (self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
         check_joined("MaxPool2d", activation)
-        pool = ops.max_pool2d if activation is None else ops.relu_max_pool2d
-        return pool(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
+        return (ops.max_pool2d if activation is None else ops.relu_max_pool2d)(x, *window)
 
     def extra_repr(self) -> str:
         return (

@@ -16,7 +16,6 @@ __all__ = [
     "AvgPool2d",
     "GlobalAvgPool2d",
     "MaxPool2d",
-    "ReLUMaxPool2d",
     "adaptive_avg_pool2d",
     "avg_pool2d",
     "global_avg_pool2d",
@@ -35,36 +34,27 @@ class MaxPool2d(Function):
         padding: Any,
         dilation: Any,
         ceil_mode: bool | str,
+        activation: str | None,
     ) -> np.ndarray:
         pool = ctx.kernels.max_pool2d
-        result: np.ndarray
-        if not ctx.needs_input_grad[0]:
-            result = pool(x, kernel_size, stride, padding, dilation, ceil_mode)
-            return result
-        result, indices = pool(x, kernel_size, stride, padding, dilation, ceil_mode, True)
-        ctx.save_for_backward(indices)
         ctx.input_shape = x.shape
         ctx.window = (kernel_size, stride, padding, dilation, ceil_mode)
-        return result
-
-    @staticmethod
-    def backward(ctx: Any, grad: np.ndarray) -> Any:
-        (indices,) = ctx.saved
-        return ctx.kernels.max_pool2d_backward(grad, indices, ctx.input_shape, *ctx.window)
-
-
-class ReLUMaxPool2d(MaxPool2d):
-    @staticmethod
-    def forward(ctx: Any, x: np.ndarray, *window: Any) -> np.ndarray:
-        maxima = MaxPool2d.forward(ctx, x, *window)
-        result: np.ndarray = ctx.kernels.relu(maxima)
-        ctx.save_for_backward(*ctx.saved, result)
+        result: np.ndarray
+        indices = None
+        if ctx.needs_input_grad[0]:
+            result, indices = pool(x, *ctx.window, True)
+        else:
+            result = pool(x, *ctx.window)
+        if activation is not None:
+            result = ctx.kernels.relu(result)
+        ctx.save_for_backward(indices, None if activation is None else result)
         return result
 
     @staticmethod
     def backward(ctx: Any, grad: np.ndarray) -> Any:
         indices, result = ctx.saved
-        grad = ctx.kernels.relu_backward(grad, result)
+        if result is not None:
+            grad = ctx.kernels.relu_backward(grad, result)
         return ctx.kernels.max_pool2d_backward(grad, indices, ctx.input_shape, *ctx.window)
 
 
@@ -114,19 +104,12 @@ def max_pool2d(
     ceil_mode: bool | str = False,
 ) -> Tensor:
     """Return the maximum of every window of x (N, C, H, W); the first maximum gets the gradient."""
-    return MaxPool2d.apply(x, kernel_size, stride, padding, dilation, ceil_mode)
+    return MaxPool2d.apply(x, kernel_size, stride, padding, dilation, ceil_mode, None)
 
 
-def relu_max_pool2d(
-    x: Any,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool | str = False,
-) -> Tensor:
-    """Return the maximum of every window of relu(x), as the ReLU of the maximum of x."""
-    return ReLUMaxPool2d.apply(x, kernel_size, stride, padding, dilation, ceil_mode)
+def relu_max_pool2d(x: Any, *window: Any) -> Tensor:
+    """Return max_pool2d(relu(x), *window), as the ReLU of the maxima of x; `window` is whole."""
+    return MaxPool2d.apply(x, *window, "relu")
 
 
 def avg_pool2d(
