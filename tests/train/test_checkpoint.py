@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,13 @@ def rewrite(path: Path, **changes: Any) -> None:
     metadata = header(path)["__metadata__"]
     content = json.loads(metadata["content"])
     content.update(changes)
+    arrays = safetensors.load_file(path)
     metadata["content"] = json.dumps(content)
-    safetensors.save_file(safetensors.load_file(path), path, metadata)
+    bytes_of_all = metadata["content"].encode() + b"".join(
+        arrays[name].tobytes() for name in sorted(arrays)
+    )
+    metadata["crc32"] = f"{zlib.crc32(bytes_of_all):08x}"
+    safetensors.save_file(arrays, path, metadata)
 
 
 def test_any_reader_finds_the_weights(path: Path) -> None:
@@ -121,6 +127,21 @@ def test_every_cut_is_noticed(path: Path, tmp_path: Path) -> None:
         load_checkpoint(cut)
 
 
+def test_every_flipped_bit_is_noticed(path: Path, tmp_path: Path) -> None:
+    content = path.read_bytes()
+    flipped = tmp_path / "flipped.safetensors"
+    rng = np.random.default_rng(0)
+    length = int.from_bytes(content[:8], "little")
+    in_header = rng.integers(8, 8 + length, 50)
+    in_tensors = rng.integers(8 + length, len(content), 50)
+    for place in [*in_header, *in_tensors, len(content) - 1]:
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << rng.integers(8)
+        flipped.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"load_checkpoint: .*flipped\."):
+            load_checkpoint(flipped)
+
+
 def test_foreign_files(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     with pytest.raises(FileNotFoundError, match=r"load_checkpoint: .* must exist \(file=.*x\."):
@@ -136,7 +157,8 @@ def test_foreign_files(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"version must be 1 \(file=.*, version='2'\)"):
         load_checkpoint(path)
     for metadata in ({}, {"content": "{"}, {"content": "[]"}, {"content": '{"x": 1}'}):
-        named = {"format": "fastconv.checkpoint", "version": "1", **metadata}
+        checksum = f"{zlib.crc32(metadata.get('content', '').encode()):08x}"
+        named = {"format": "fastconv.checkpoint", "version": "1", "crc32": checksum, **metadata}
         safetensors.save_file({}, path, named)
         with pytest.raises(ValueError, match=r"load_checkpoint: the content must .*file=.*x\."):
             load_checkpoint(path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,12 @@ def write_tree(path: Path, tree: dict[str, Any]) -> None:
     safetensors = import_safetensors("save_checkpoint")
     arrays: Arrays = {}
     text = json.dumps(_encode("", tree, arrays))
-    metadata = {"format": FORMAT, "version": _VERSION, "content": text}
+    metadata = {
+        "format": FORMAT,
+        "version": _VERSION,
+        "content": text,
+        "crc32": _checksum(text, arrays),
+    }
 
     def write(temporary: Path) -> None:
         temporary.touch()
@@ -73,6 +79,8 @@ def read_tree(path: Path) -> dict[str, Any]:
             f"(file={path}, reason={error})"
         ) from error
     try:
+        if _checksum(metadata["content"], arrays) != metadata["crc32"]:
+            raise ValueError("its checksum does not fit")
         tree = _decode(json.loads(metadata["content"]), arrays)
     except (KeyError, ValueError) as error:
         raise ValueError(
@@ -129,6 +137,14 @@ def _check_kind(path: Path, metadata: dict[str, str]) -> None:
             f"load_checkpoint: the format's version must be {_VERSION} "
             f"(file={path}, version={version!r})"
         )
+
+
+def _checksum(text: str, arrays: Arrays) -> str:
+    """Return the CRC-32 of the text and, in the order of their names, the arrays' bytes."""
+    crc = zlib.crc32(text.encode())
+    for name in sorted(arrays):
+        crc = zlib.crc32(arrays[name].reshape(-1).view(np.uint8), crc)
+    return f"{crc:08x}"
 
 
 def _encode(name: str, value: Any, arrays: Arrays) -> Any:
