@@ -20,9 +20,10 @@ from commands import fail, run, succeed
 from fastconv import nn
 from fastconv.cli import main
 from fastconv.cli.race import race
-from fastconv.data import mnist, write_idx
+from fastconv.data import Loader, mnist, random_shift, write_idx
 from fastconv.models import lenet5
-from fastconv.train import CSVLog, State, evaluate
+from fastconv.optim import SGD
+from fastconv.train import CSVLog, State, constant, evaluate, fit
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +128,8 @@ def test_train_on_the_sample_repeats_itself() -> None:
         (["lenet5", "--checkpoint", "run.npz"], r"'run.npz' must end in .safetensors"),
         (["lenet5", "--log", "log.txt"], r"'log.txt' must end in .csv or .jsonl"),
         (["lenet5", "--optimizer", "rprop"], r"'rprop' is not one of 'sgd', 'adam', 'adamw'"),
+        (["lenet5", "--optimizer", "adam", "--nesterov"], r"--nesterov.* adam has no momentum"),
+        (["lenet5", "--label-smoothing", "2"], r"--label-smoothing"),
         (["lenet5", "--schedule", "x"], r"'x' is not one of 'one_cycle', 'cosine'"),
         (["lenet5", "--save", "weights.h5"], r"'weights.h5' must end in .npz"),
         (["lenet5", "--save", "absent/weights.npz"], r"there is no folder absent"),
@@ -170,6 +173,28 @@ def test_train_is_interrupted_and_resumed(
     checkpoint.write_bytes(cut)
     assert "a whole safetensors file" in fail(*options, "--resume")
     assert checkpoint.read_bytes() == cut
+
+
+def test_train_does_what_fit_does(tmp_path: Path, few_digits: Path) -> None:
+    weights = tmp_path / "weights.npz"
+    succeed(
+        *("train", "lenet5", "--data", few_digits, "--epochs", 1, "--batch-size", 50),
+        *("--nesterov", "--label-smoothing", 0.3, "--schedule", "constant", "--save", weights),
+    )
+    fastconv.manual_seed(0)
+    net = lenet5()
+    digits = Loader(mnist(few_digits), 50, shuffle=True, transform=random_shift, seed=0)
+    fit(
+        net,
+        digits,
+        epochs=1,
+        optimizer=SGD(net.parameters(), 0.1, 0.9, weight_decay=5e-4, nesterov=True),
+        schedule=constant,
+        loss=nn.CrossEntropyLoss(label_smoothing=0.3),
+    )
+    with np.load(weights) as arrays:
+        for name, value in net.state_dict().items():
+            np.testing.assert_array_equal(arrays[name], value)
 
 
 def test_train_on_cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

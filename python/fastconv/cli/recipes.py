@@ -61,13 +61,20 @@ class Recipe:
         )
 
 
-def make_optimizer(name: str, net: Module, lr: float | None, weight_decay: float) -> Optimizer:
-    """Return an optimizer by its name on the command line; None is its own usual rate."""
+def make_optimizer(
+    name: str, net: Module, lr: float | None, weight_decay: float, nesterov: bool = False
+) -> Optimizer:
+    """Return an optimizer by its name on the command line; None is its own usual rate.
+
+    `weight_decay` and `nesterov` are sgd's.
+    """
     from .. import optim
 
     rate = LR[name] if lr is None else lr
     if name == "sgd":
-        return optim.SGD(net.parameters(), rate, _MOMENTUM, weight_decay=weight_decay)
+        return optim.SGD(
+            net.parameters(), rate, _MOMENTUM, weight_decay=weight_decay, nesterov=nesterov
+        )
     return {"adam": optim.Adam, "adamw": optim.AdamW}[name](net.parameters(), rate)
 
 

@@ -46,6 +46,11 @@ _INTERRUPTED = 130  # the exit status of what Ctrl-C ends
     "--schedule", type=click.Choice(_SCHEDULES), default=_SCHEDULES[0], show_default=True,
     help="How the learning rate changes.",
 )  # fmt: skip
+@click.option("--nesterov", is_flag=True, help="Nesterov's momentum, with sgd.")
+@click.option(
+    "--label-smoothing", type=click.FloatRange(0, 1), default=0.0, show_default=True,
+    help="Share of each target that is spread evenly over all classes.",
+)  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="The default is all that are allowed.")
 @click.option(
@@ -70,6 +75,8 @@ def train(
     lr: float | None,
     optimizer: str,
     schedule: str,
+    nesterov: bool,
+    label_smoothing: float,
     seed: int,
     threads: int | None,
     checkpoint: Path | None,
@@ -86,11 +93,15 @@ def train(
     """
     import fastconv
 
-    from .. import models
+    from .. import models, nn
     from ..train import fit
 
     if resume and checkpoint is None:
         raise click.BadParameter("there must be a --checkpoint to resume", param_hint="'--resume'")
+    if nesterov and optimizer != "sgd":
+        raise click.BadParameter(
+            f"{optimizer} has no momentum of that kind", param_hint="'--nesterov'"
+        )
     if threads is not None:
         fastconv.set_num_threads(threads)
     recipe = RECIPES[models.input_shape(model)]
@@ -108,8 +119,9 @@ def train(
         learn,
         test,
         epochs or recipe.epochs(count),
-        optimizer=make_optimizer(optimizer, net, lr, recipe.weight_decay),
+        optimizer=make_optimizer(optimizer, net, lr, recipe.weight_decay, nesterov),
         schedule=_schedule(schedule),
+        loss=nn.CrossEntropyLoss(label_smoothing=label_smoothing),
         callbacks=[] if log is None else [_log(log)],
         checkpoint=checkpoint,
         resume=resume,

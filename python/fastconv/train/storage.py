@@ -143,7 +143,7 @@ def _checksum(text: str, arrays: Arrays) -> str:
     """Return the CRC-32 of the text and, in the order of their names, the arrays' bytes."""
     crc = zlib.crc32(text.encode())
     for name in sorted(arrays):
-        crc = zlib.crc32(arrays[name].reshape(-1).view(np.uint8), crc)
+        crc = zlib.crc32(arrays[name].reshape(-1).view(np.uint8).data, crc)
     return f"{crc:08x}"
 
 
