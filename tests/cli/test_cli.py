@@ -20,10 +20,12 @@ from commands import fail, run, succeed
 from fastconv import nn
 from fastconv.cli import main
 from fastconv.cli.race import race
-from fastconv.data import Loader, mnist, random_shift, write_idx
+from fastconv.cli.recipes import RECIPES
+from fastconv.data import Loader, cifar10, mnist, random_shift, write_idx
 from fastconv.models import lenet5
 from fastconv.optim import SGD
 from fastconv.train import CSVLog, State, constant, evaluate, fit
+from fastconv.zoo import load
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +98,7 @@ def test_train(tmp_path: Path, few_digits: Path) -> None:
     assert lines[5].startswith("128 steps in ")
     assert lines[6] == f"loss and accuracy drawn in {curves}"
     assert curves.read_bytes().startswith(b"\x89PNG")
-    assert lines[7] == f"weights saved as {weights}"
+    assert lines[7] == f"network saved as {weights}"
     (accuracy,) = re.fullmatch(r"test accuracy (\d+\.\d\d) %", lines[8]).groups()  # type: ignore[union-attr]
     assert fastconv.get_num_threads() == 1
     net = lenet5()
@@ -131,7 +133,7 @@ def test_train_on_the_sample_repeats_itself() -> None:
         (["lenet5", "--optimizer", "adam", "--nesterov"], r"--nesterov.* adam has no momentum"),
         (["lenet5", "--label-smoothing", "2"], r"--label-smoothing"),
         (["lenet5", "--schedule", "x"], r"'x' is not one of 'one_cycle', 'cosine'"),
-        (["lenet5", "--save", "weights.h5"], r"'weights.h5' must end in .npz"),
+        (["lenet5", "--save", "weights.h5"], r"'weights.h5' must end in .safetensors or .npz"),
         (["lenet5", "--save", "absent/weights.npz"], r"there is no folder absent"),
         (["lenet5", "--data", "absent"], r"mnist: .*train-images-idx3-ubyte.*folder=absent"),
         (["lenet5", "--lr", "1e9", "--epochs", "1"], r"fit: the loss must stay finite"),
@@ -175,6 +177,28 @@ def test_train_is_interrupted_and_resumed(
     assert checkpoint.read_bytes() == cut
 
 
+def test_what_was_trained_predicts(tmp_path: Path, few_digits: Path) -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    file, photo = tmp_path / "net.safetensors", tmp_path / "digit.png"
+    succeed("train", "lenet5", "--data", few_digits, "--epochs", 1, "--save", file)
+    digit = mnist(few_digits, "test").images[7]
+    pillow.fromarray(np.rint(255 * digit[0]).astype(np.uint8)).save(photo)
+    logits = load(file)(digit[None]).numpy()[0]
+    shares = np.exp(logits - logits.max())
+    shares /= shares.sum()
+    best = int(shares.argmax())
+    line = succeed("predict", file, photo, "--top", 1)
+    assert line.split() == [f"{shares[best]:.2%}", str(best), str(best)]
+
+
+def test_a_missing_extra_is_known_before_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    line = fail("train", "lenet5", "--save", tmp_path / "net.safetensors")
+    assert re.search(r"--save.* need safetensors: pip install 'fastconv\[train\]'", line)
+
+
 def test_train_does_what_fit_does(tmp_path: Path, few_digits: Path) -> None:
     weights = tmp_path / "weights.npz"
     succeed(
@@ -214,6 +238,9 @@ def test_train_on_cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert lines[0] == "tiny: 200 pictures to learn from, 40 to test on"
     assert lines[3].startswith("4 steps in ")  # of 128
     assert "must be given" in fail("train", "tiny")
+    photo, recipe = cifar10(tmp_path, "test").read(3), RECIPES[3, 32, 32]
+    tested = recipe.test_transform()(photo[None], rng)[0]
+    np.testing.assert_allclose(recipe.preset().prepare(photo), tested, rtol=1e-5, atol=1e-5)
 
 
 def test_damaged_data_is_one_line(tmp_path: Path) -> None:

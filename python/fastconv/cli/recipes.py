@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from ..data import Loader
+    from ..data import Loader, Preset
     from ..nn import Module
     from ..optim import Optimizer
 
@@ -36,7 +36,7 @@ class Recipe:
 
     `open(path, download)` returns the datasets to learn from and to test on; `transform()` and
     `test_transform()` what to do with their pictures; `epochs(count)` the passes that so many
-    pictures need.
+    pictures need; `preset()` what `test_transform` does, for photos; `classes()` the labels' names.
     """
 
     pictures: str
@@ -46,6 +46,8 @@ class Recipe:
     epochs: Callable[[int], int]
     batch_size: int
     weight_decay: float
+    preset: Callable[[], Preset]
+    classes: Callable[[], tuple[str, ...]]
 
     def loaders(
         self, path: Path | None, download: bool, batch_size: int | None, seed: int
@@ -108,6 +110,25 @@ def _normalize() -> Any:
     return Normalize(_CIFAR_MEAN, _CIFAR_STD)
 
 
+def _digits_preset() -> Preset:
+    from ..data import Preset
+
+    return Preset((28, 28), None, "L", mean=(0.0,), scale=(1 / 255,))
+
+
+def _cifar_preset() -> Preset:
+    from ..data import Preset
+
+    mean = tuple(255 * m for m in _CIFAR_MEAN)
+    return Preset((32, 32), 32, "RGB", mean, scale=tuple(1 / (255 * s) for s in _CIFAR_STD))
+
+
+def _cifar_classes() -> tuple[str, ...]:
+    from ..data.cifar import CLASSES
+
+    return tuple(CLASSES)
+
+
 def _crop_and_flip() -> Any:
     from ..data import Compose, RandomCrop, RandomHorizontalFlip
 
@@ -123,6 +144,8 @@ RECIPES = {  # by the networks' input sizes
         epochs=lambda count: _EPOCHS_MANY if count >= _MANY else _EPOCHS_FEW,
         batch_size=64,
         weight_decay=5e-4,
+        preset=_digits_preset,
+        classes=lambda: tuple("0123456789"),
     ),
     # He et al. 2015, https://arxiv.org/abs/1512.03385, section 4.2, but for the schedule, which
     # needs a third of their epochs and bears five times their weight decay, and for what is
@@ -135,5 +158,7 @@ RECIPES = {  # by the networks' input sizes
         epochs=lambda count: _CIFAR_EPOCHS,
         batch_size=128,
         weight_decay=5e-4,
+        preset=_cifar_preset,
+        classes=_cifar_classes,
     ),
 }

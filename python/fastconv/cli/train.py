@@ -65,7 +65,10 @@ _INTERRUPTED = 130  # the exit status of what Ctrl-C ends
 @click.option(
     "--plot", type=OutputFile(".png", ".svg", ".pdf"), help="Draw loss and accuracy here."
 )
-@click.option("--save", type=OutputFile(".npz"), help="Write the weights here.")
+@click.option(
+    "--save", type=OutputFile(".safetensors", ".npz"),
+    help="Write the network here: .safetensors, for `fastconv predict`, or its weights alone.",
+)  # fmt: skip
 def train(
     model: str,
     data: Path | None,
@@ -112,6 +115,7 @@ def train(
     )
     fastconv.manual_seed(seed)
     net = models.get(model)
+    net.preset, net.classes = recipe.preset(), recipe.classes()
     if resume and checkpoint is not None and checkpoint.exists():
         click.echo(_place(checkpoint))
     history = fit(
@@ -134,7 +138,7 @@ def train(
         click.echo(f"loss and accuracy drawn in {plot}")
     if save is not None:
         save_network(net, save)
-        click.echo(f"weights saved as {save}")
+        click.echo(f"network saved as {save}")
     click.echo(f"test accuracy {100 * history.accuracy[-1]:.2f} %")
 
 

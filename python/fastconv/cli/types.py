@@ -74,6 +74,13 @@ class OutputFile(_ParamType):
             self.fail(f"{value!r} must end in {' or '.join(self._suffixes)}", param, ctx)
         if not path.absolute().parent.is_dir():
             self.fail(f"{value!r}: there is no folder {path.parent}", param, ctx)
+        if path.suffix.lower() == ".safetensors":
+            from ..train.storage import import_safetensors
+
+            try:  # a missing extra is better known before the training
+                import_safetensors(path.name, "files of this kind")
+            except ImportError as error:
+                self.fail(str(error), param, ctx)
         checked = click.Path(dir_okay=False, writable=True, path_type=Path)
         return Path(checked.convert(path, param, ctx))
 

@@ -18,9 +18,9 @@ from .dataset import ArrayDataset, channels_first
 from .files import Files, open_files
 from .pictures import SUFFIXES, decode
 
-__all__ = ["cifar10"]
+__all__ = ["CLASSES", "cifar10"]
 
-_CLASSES = [
+CLASSES = [
     *("airplane", "automobile", "bird", "cat", "deer"),
     *("dog", "frog", "horse", "ship", "truck"),
 ]
@@ -57,7 +57,7 @@ def cifar10(path: str | os.PathLike[str], split: str = "train") -> ArrayDataset:
         if labels.size:
             # Files hold one plane per colour; memory here has channels last.
             images = rows.reshape(-1, 3, _SIDE, _SIDE).transpose(0, 2, 3, 1)
-            return ArrayDataset(channels_first(np.ascontiguousarray(images)), labels, _CLASSES)
+            return ArrayDataset(channels_first(np.ascontiguousarray(images)), labels, CLASSES)
     return _read_pictures(files)
 
 
@@ -117,7 +117,7 @@ def _read_binary(content: bytes, name: str) -> tuple[NDArray[np.uint8], NDArray[
         )
     records = np.frombuffer(content, np.uint8).reshape(-1, record)
     labels = records[:, 0].astype(np.int64)
-    if labels.max() >= len(_CLASSES):
+    if labels.max() >= len(CLASSES):
         raise ValueError(
             f"cifar10: labels must be from 0 to 9 (file={name}, largest={labels.max()})"
         )
@@ -127,12 +127,12 @@ def _read_binary(content: bytes, name: str) -> tuple[NDArray[np.uint8], NDArray[
 def _read_pictures(files: Files) -> ArrayDataset:
     names = files.names
     folders = [PurePosixPath(name).parts[-2] for name in names]
-    if sorted(set(folders)) != _CLASSES:
+    if sorted(set(folders)) != CLASSES:
         raise ValueError(
-            f"cifar10: the class folders must be {', '.join(_CLASSES)} "
+            f"cifar10: the class folders must be {', '.join(CLASSES)} "
             f"(path={files.root}, found={', '.join(sorted(set(folders))[:20])})"
         )
-    labels = np.array([_CLASSES.index(one) for one in folders], np.int64)
+    labels = np.array([CLASSES.index(one) for one in folders], np.int64)
     pictures = np.empty((len(labels), _SIDE, _SIDE, 3), np.uint8)
 
     def read(start: int) -> int:
@@ -150,7 +150,7 @@ def _read_pictures(files: Files) -> ArrayDataset:
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         for _ in _progress(pool.map(read, range(0, len(labels), _TOGETHER)), len(labels)):
             pass
-    return ArrayDataset(channels_first(pictures), labels, _CLASSES)
+    return ArrayDataset(channels_first(pictures), labels, CLASSES)
 
 
 def _progress(counts: Iterator[int], total: int) -> Iterator[int]:
