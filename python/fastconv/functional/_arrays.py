@@ -19,7 +19,8 @@ __all__ = ["Array", "check", "dense", "empty", "empty_like", "flat", "nchw", "nh
 
 Array = NDArray[np.float32]
 
-_MAX_BYTES = 2**63 - 1
+_FLOAT32 = np.dtype(np.float32)
+_MAX_FLOATS = (2**63 - 1) // 4
 _ALIGNED_FROM = 1024  # floats; NumPy's own memory is quicker to get and starts on 16 bytes
 
 
@@ -27,7 +28,7 @@ def check(operation: str, name: str, x: Any, rank: int | None = None) -> Array:
     """The array itself, once it is a float32 ndarray of the given rank."""
     if not isinstance(x, np.ndarray):
         raise TypeError(f"{operation}: {name} must be a NumPy array (type={type(x).__name__})")
-    if x.dtype != np.float32:
+    if x.dtype is not _FLOAT32 and x.dtype != _FLOAT32:  # one object in all but odd cases
         raise TypeError(
             f"{operation}: {name} must be float32; convert it with astype (dtype={x.dtype})"
         )
@@ -41,7 +42,7 @@ def empty(shape: tuple[int, ...]) -> Array:
     """An uninitialised output: channels-last memory for four axes, C order otherwise."""
     size = math.prod(shape)
     # Of an empty array too, the other extents must make sense.
-    if (size or math.prod(max(extent, 1) for extent in shape)) * 4 > _MAX_BYTES:
+    if (size or math.prod(max(extent, 1) for extent in shape)) > _MAX_FLOATS:
         raise ValueError(f"the size of an array overflows 64 bits (shape={shape})")
     memory = _core.empty_floats(size) if size >= _ALIGNED_FROM else np.empty(size, np.float32)
     if len(shape) == 4:

@@ -11,7 +11,7 @@ __all__ = ["Padding", "Size", "pair", "sides"]
 Size: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
 Padding: TypeAlias = SupportsIndex | Sequence[SupportsIndex] | Sequence[Sequence[SupportsIndex]]
 
-_INT64_MAX = 2**63 - 1
+_MOST = 2**63 - 1  # of 64 bits, with a sign
 
 
 def _integer(operation: str, name: str, value: Any) -> int:
@@ -21,7 +21,7 @@ def _integer(operation: str, name: str, value: Any) -> int:
         raise TypeError(
             f"{operation}: {name} must be made of integers ({name}={value!r})"
         ) from None
-    if abs(integer) > _INT64_MAX:
+    if abs(integer) > _MOST:
         raise ValueError(f"{operation}: {name} does not fit 64 bits ({name}={value!r})")
     return integer
 
@@ -30,7 +30,7 @@ def pair(operation: str, name: str, value: Any) -> tuple[int, int]:
     """An int, or (height, width)."""
     # As layers hold it: nothing to convert.
     h, w = value if type(value) is tuple and len(value) == 2 else (value, value)
-    if type(h) is int and type(w) is int and max(abs(h), abs(w)) <= _INT64_MAX:
+    if type(h) is int and type(w) is int and -_MOST <= h <= _MOST and -_MOST <= w <= _MOST:
         return h, w
     if not isinstance(value, (tuple, list)):
         both = _integer(operation, name, value)
