@@ -24,7 +24,7 @@
 namespace fastconv {
 namespace {
 
-constexpr std::int64_t kStripPixels = 256;  // about: a tile's A and a panel of them fill L1
+constexpr std::int64_t kStripPixels = 128;  // about: what a tile gathers and a panel fit L1
 constexpr std::int64_t kPackedPixels = 16;
 constexpr std::int64_t kBlockPanels = 8;
 constexpr std::int64_t kBlockChannels = 16;  // a multiple of: whole lines of dW
@@ -79,10 +79,10 @@ class WeightGradient {
 
   void choose_blocks();
   Task task_at(std::int64_t index) const;
-  void run_task(const Task& task, std::int64_t group, float* scratch, float* sums,
+  void run_task(std::int64_t index, std::int64_t group, float* scratch, float* sums,
                 float* grad_weight) const;
-  void ask_ahead(const Task& task, std::int64_t group, Range columns, std::int64_t tile,
-                 Range strip, Range next, TileJob& job) const;
+  Fetch ask_ahead(const Task& next, Range strip, std::int64_t group, std::int64_t call,
+                  std::int64_t calls, std::int64_t depth) const;
   void pack(Range strip, std::int64_t group, Range columns, float* panels) const;
   void copy_strip(Range strip, float* to) const;
   void find_runs(const RowTile& tile, Range strip, Run* runs) const;
@@ -103,6 +103,15 @@ class WeightGradient {
                           n_parts(of_channels.size()), index / stretches());
     return {joined ? stretch : stretch / p.kernel_w, joined ? 0 : stretch % p.kernel_w,
             of_channels.begin + r.begin, r.size()};
+  }
+  std::int64_t tasks() const { return channel_blocks * panel_blocks * chunks; }
+  Range columns_of(const Task& task) const {
+    return {task.panels.begin * kernels.nr, std::min(task.panels.end * kernels.nr, outputs)};
+  }
+  std::int64_t n_strips(const Task& task) const { return ceil_div(task.lines.size(), strip_lines); }
+  Range strip_at(const Task& task, std::int64_t s) const {
+    const Range strip = split(task.lines.size(), n_strips(task), s);
+    return {task.lines.begin + strip.begin, task.lines.begin + strip.end};
   }
   std::int64_t n_panels() const { return ceil_div(outputs, kernels.nr); }
   std::int64_t pixels() const { return strip_lines * out.w; }
@@ -245,46 +254,57 @@ void WeightGradient::gather(const RowTile& tile, Range strip, std::int64_t group
   }
 }
 
-// Lets the tile fetch what comes after it: for its first panel what the next tile gathers, where
-// that is one column of x, as channels of neighbouring pixels lie too far apart for the machine to
-// follow; for the others a column of the next strip's grad_out each.
-void WeightGradient::ask_ahead(const Task& task, std::int64_t group, Range columns,
-                               std::int64_t tile, Range strip, Range next, TileJob& job) const {
-  constexpr std::int64_t kLine = 16;
-  const std::int64_t n = n_tiles(task.channels.size()), panels = task.panels.size();
-  job.next_a = nullptr;
+// What the next `calls` tiles and panels of a strip fetch of the next one, where `call` are behind
+// and k is `depth` long: of x, if its pixels lie evenly spaced, then of grad_out. Evenly over the
+// strip, as far as that is simple: memory has other things to bring, too.
+Fetch WeightGradient::ask_ahead(const Task& next, Range strip, std::int64_t group,
+                                std::int64_t call, std::int64_t calls, std::int64_t depth) const {
+  constexpr std::int64_t kLine = 16, kMostSteps = 4;
+  const auto lines_of = [](Range floats) { return ceil_div(floats.size(), kLine); };
+  const Range columns = columns_of(next);
+  const std::int64_t first = strip.begin * out.w, pixels = strip.size() * out.w;
+  const std::int64_t all_steps = n_tiles(next.channels.size()) * calls * depth;
+  const std::int64_t all_lines =
+      pixels * (lines_of(columns) + (flat ? lines_of(next.channels) : 0));
+  const auto share = [&](const float* from, std::int64_t row, Range floats) {
+    std::int64_t steps = 1;  // with each line
+    while (steps < kMostSteps && 2 * steps * all_lines <= all_steps &&
+           2 * steps * lines_of(floats) <= depth) {
+      steps *= 2;
+    }
+    const std::int64_t of_row = lines_of(floats) * steps;
+    const std::int64_t at_once = std::max<std::int64_t>(1, depth / of_row), begin = call * at_once;
+    call -= round_up(ceil_div(pixels, at_once), calls);
+    return Fetch{from + first * row + floats.begin + begin * row,
+                 row,
+                 of_row,
+                 kLine / steps,
+                 at_once,
+                 std::clamp<std::int64_t>(ceil_div(pixels - begin, at_once), 0, calls)};
+  };
   if (flat) {
-    const RowTile t = tile_at(task.channels, (tile + 1) % n);
-    const std::int64_t pixel = (tile + 1 < n ? strip : next).begin * out.w;
-    job.next_a = x + pixel * p.in_channels + group * channels + t.first + t.rows - 1;
-    job.next_a_step = p.in_channels;
+    const Fetch fetch = share(x + group * channels, p.in_channels, next.channels);
+    if (call < 0) return fetch;
   }
-  const std::int64_t skipped = flat ? 1 : 0, column = tile * (panels - skipped) - skipped;
-  job.fetch = {grad_out + next.begin * out.w * p.out_channels + group * outputs + columns.begin +
-                   column * kLine,
-               kLine, p.out_channels,
-               std::clamp<std::int64_t>(ceil_div(columns.size(), kLine) - column, 0, panels)};
+  return share(grad_out + group * outputs, p.out_channels, columns);
 }
 
-void WeightGradient::run_task(const Task& task, std::int64_t group, float* scratch, float* sums,
+void WeightGradient::run_task(std::int64_t index, std::int64_t group, float* scratch, float* sums,
                               float* grad_weight) const {
+  const Task task = task_at(index), next_task = task_at(std::min(index + 1, tasks() - 1));
   float* panels = scratch;
   float* gathered = panels + panel_floats();
   float* copy = gathered + gathered_floats();
-  const Range columns = {task.panels.begin * kernels.nr,
-                         std::min(task.panels.end * kernels.nr, outputs)};
+  const Range columns = columns_of(task);
   const SumBlock block = {task.channels, columns, channels, taps()};
   const SumBlock::Rows to =
       sums != nullptr ? block.among(sums, ld) : block.own(copy + copy_floats());
 
-  const std::int64_t strips = ceil_div(task.lines.size(), strip_lines);
-  const std::int64_t tiles = n_tiles(task.channels.size());
-  const auto strip_at = [&](std::int64_t s) {
-    const Range strip = split(task.lines.size(), strips, s);
-    return Range{task.lines.begin + strip.begin, task.lines.begin + strip.end};
-  };
+  const std::int64_t strips = n_strips(task), tiles = n_tiles(task.channels.size());
   for (std::int64_t s = 0; s < strips; ++s) {
-    const Range strip = strip_at(s), next = strip_at(std::min(s + 1, strips - 1));
+    const bool last = s + 1 == strips;
+    const Range strip = strip_at(task, s);
+    const Range next = last ? strip_at(next_task, 0) : strip_at(task, s + 1);
     const std::int64_t count = strip.size() * out.w;
     pack(strip, group, columns, panels);
     if (copied) copy_strip(strip, copy);
@@ -316,7 +336,8 @@ void WeightGradient::run_task(const Task& task, std::int64_t group, float* scrat
           (t.ky * p.kernel_w + t.kx) * to.tap_rows + t.first - task.channels.begin;
       const Tile tile = {{0, second}, {row * to.ld, (row + second) * to.ld}, t.rows};
       job.tiles = &tile;
-      ask_ahead(task, group, columns, i, strip, next, job);
+      job.fetch = ask_ahead(last ? next_task : task, next, group, i * task.panels.size(),
+                            task.panels.size(), count);
       kernels.by_column(job);
     }
   }
@@ -328,11 +349,10 @@ void WeightGradient::run(float* grad_weight) const {
     std::fill_n(grad_weight, p.out_channels * rows, 0.0f);
     return;
   }
-  const std::int64_t tasks = channel_blocks * panel_blocks * chunks;
-  const int members = static_cast<int>(std::min<std::int64_t>(threads, tasks));
-  sum_in_chunks(p, {tasks, chunks, scratch_floats(), ld, members}, grad_weight,
+  const int members = static_cast<int>(std::min<std::int64_t>(threads, tasks()));
+  sum_in_chunks(p, {tasks(), chunks, scratch_floats(), ld, members}, grad_weight,
                 [&](std::int64_t i, std::int64_t group, float* scratch, float* sums, float* to) {
-                  run_task(task_at(i), group, scratch, sums, to);
+                  run_task(i, group, scratch, sums, to);
                 });
 }
 

@@ -28,11 +28,13 @@ struct Tile {
   std::int64_t rows;
 };
 
-// Memory to be fetched to L2 ahead of its use. Tile t of a job, counted through its panels, asks
-// for the line at first + t * tile_step + k * k_step with every k, while t < tiles. Floats.
+// Memory to be fetched to L2 ahead of its use, by column: with every k a step, `steps` of them a
+// row, row after row. As memory lies, so that the machine's own prefetchers run ahead; what is
+// asked for line by line has to wait for a core's few fill buffers. The next tile or panel, `count`
+// in all, begins `rows` rows later. Floats.
 struct Fetch {
   const float* first;
-  std::int64_t tile_step, k_step, tiles;
+  std::int64_t row, steps, step, rows, count;
 };
 
 // A panel that the first of its tiles packs while it computes: whole vectors of B's columns, from
@@ -50,16 +52,12 @@ struct TileJob {
   const Run* runs;  // the k block
   std::int64_t n_runs;
   const float* a;
-  bool cold = false;    // A is in no near cache yet: to be fetched ahead
-  bool across = false;  // every tile runs across all panels, which stay in L2, before the next one
-  bool single = false;  // C has one row only, which tiles of one row may sum up in another order
-  std::int64_t a_row;   // floats between the rows of a group
-  std::int64_t a_step;  // floats between successive k; 1 for the by-row kernels
-  // By column: fetched ahead with every k of the first panel; or null. Floats between.
-  const float* next_a = nullptr;
-  std::int64_t next_a_step = 0;
-
-  Fetch fetch = {};      // where A is not cold; of a tile without next_a
+  bool cold = false;     // A is in no near cache yet: to be fetched ahead
+  bool across = false;   // every tile runs across all panels, which stay in L2, before the next one
+  bool single = false;   // C has one row only, which tiles of one row may sum up in another order
+  std::int64_t a_row;    // floats between the rows of a group
+  std::int64_t a_step;   // floats between successive k; 1 for the by-row kernels
+  Fetch fetch = {};      // where A is not cold
   Packing packing = {};  // by row, of a job with one panel, which is b
   bool b_in_l2 = false;  // B then comes to L1 ahead of its use, instead of the next panel to L2
 

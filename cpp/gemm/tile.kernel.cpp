@@ -97,6 +97,9 @@ struct Ahead {
   std::ptrdiff_t b_step;
   const char* a;
   std::ptrdiff_t a_step;
+  // By column: after so many steps, a skip to the next row.
+  std::int64_t a_steps = 1;
+  std::ptrdiff_t a_skip = 0;
 };
 
 // Where to B comes when a tile asks for it.
@@ -201,6 +204,7 @@ void column_tile(const TileJob& job, const Tile& tile, const float* b, std::int6
                  const Ahead& given) {
   vf acc[ROWS][VECS];
   const char* ahead = given.a;
+  std::int64_t steps = given.a_steps;
   each<ROWS, VECS>([&](int i, int v) { acc[i][v] = zero(); });
 
   for (const Run *run = job.runs, *end = run + job.n_runs; run != end; ++run) {
@@ -217,6 +221,10 @@ void column_tile(const TileJob& job, const Tile& tile, const float* b, std::int6
       }
       __builtin_prefetch(ahead, 0, 2);
       ahead += given.a_step;
+      if (--steps == 0) {
+        ahead += given.a_skip;
+        steps = given.a_steps;
+      }
       b += VECS * W;
       a += job.a_step;
     }
@@ -326,18 +334,17 @@ void run(const TileJob& job, const TileFunction (&functions)[kVecs][MR],
       part = 0;
     }
     const bool fetch_a = job.cold && n == job.n_begin;
-    if (job.next_a != nullptr && n == job.n_begin) {
-      ahead.a = reinterpret_cast<const char*>(job.next_a);
-      ahead.a_step = job.next_a_step * static_cast<std::ptrdiff_t>(sizeof(float));
-    }
     for (std::int64_t i = 0; i < job.n_tiles; ++i, ++count, ahead.b += part) {
       const Tile& tile = job.tiles[i];
-      if (count < job.fetch.tiles && (count > 0 || job.next_a == nullptr)) {
-        ahead.a = reinterpret_cast<const char*>(job.fetch.first + count * job.fetch.tile_step);
-        ahead.a_step = job.fetch.k_step * static_cast<std::ptrdiff_t>(sizeof(float));
-      } else if (count == job.fetch.tiles && count > 0) {
+      if (count < job.fetch.count) {
+        const Fetch& f = job.fetch;
+        ahead.a = reinterpret_cast<const char*>(f.first + count * f.rows * f.row);
+        ahead.a_step = f.step * static_cast<std::ptrdiff_t>(sizeof(float));
+        ahead.a_steps = f.steps;
+        ahead.a_skip = (f.row - f.steps * f.step) * static_cast<std::ptrdiff_t>(sizeof(float));
+      } else if (count == job.fetch.count && count > 0) {
         ahead.a = reinterpret_cast<const char*>(b);
-        ahead.a_step = 0;
+        ahead.a_step = ahead.a_skip = 0;
       }
       if (fetch_a && i + 1 < job.n_tiles) {
         const Tile& following = job.tiles[i + 1];
