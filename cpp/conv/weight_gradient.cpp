@@ -12,6 +12,7 @@
 #include <cstring>
 #include <vector>
 
+#include "conv/ahead.hpp"
 #include "conv/chunks.hpp"
 #include "conv/conv2d.hpp"
 #include "conv/depthwise.hpp"
@@ -81,8 +82,8 @@ class WeightGradient {
   Task task_at(std::int64_t index) const;
   void run_task(std::int64_t index, std::int64_t group, float* scratch, float* sums,
                 float* grad_weight) const;
-  Fetch ask_ahead(const Task& next, Range strip, std::int64_t group, std::int64_t call,
-                  std::int64_t calls, std::int64_t depth) const;
+  AskAhead ask_ahead(const Task& next, Range strip, std::int64_t group, std::int64_t calls,
+                     std::int64_t depth) const;
   void pack(Range strip, std::int64_t group, Range columns, float* panels) const;
   void copy_strip(Range strip, float* to) const;
   void find_runs(const RowTile& tile, Range strip, Run* runs) const;
@@ -254,39 +255,17 @@ void WeightGradient::gather(const RowTile& tile, Range strip, std::int64_t group
   }
 }
 
-// What the next `calls` tiles and panels of a strip fetch of the next one, where `call` are behind
-// and k is `depth` long: of x, if its pixels lie evenly spaced, then of grad_out. Evenly over the
-// strip, as far as that is simple: memory has other things to bring, too.
-Fetch WeightGradient::ask_ahead(const Task& next, Range strip, std::int64_t group,
-                                std::int64_t call, std::int64_t calls, std::int64_t depth) const {
-  constexpr std::int64_t kLine = 16, kMostSteps = 4;
-  const auto lines_of = [](Range floats) { return ceil_div(floats.size(), kLine); };
-  const Range columns = columns_of(next);
+// Of the next strip: grad_out, and x where its pixels are evenly spaced.
+AskAhead WeightGradient::ask_ahead(const Task& next, Range strip, std::int64_t group,
+                                   std::int64_t calls, std::int64_t depth) const {
   const std::int64_t first = strip.begin * out.w, pixels = strip.size() * out.w;
-  const std::int64_t all_steps = n_tiles(next.channels.size()) * calls * depth;
-  const std::int64_t all_lines =
-      pixels * (lines_of(columns) + (flat ? lines_of(next.channels) : 0));
-  const auto share = [&](const float* from, std::int64_t row, Range floats) {
-    std::int64_t steps = 1;  // with each line
-    while (steps < kMostSteps && 2 * steps * all_lines <= all_steps &&
-           2 * steps * lines_of(floats) <= depth) {
-      steps *= 2;
-    }
-    const std::int64_t of_row = lines_of(floats) * steps;
-    const std::int64_t at_once = std::max<std::int64_t>(1, depth / of_row), begin = call * at_once;
-    call -= round_up(ceil_div(pixels, at_once), calls);
-    return Fetch{from + first * row + floats.begin + begin * row,
-                 row,
-                 of_row,
-                 kLine / steps,
-                 at_once,
-                 std::clamp<std::int64_t>(ceil_div(pixels - begin, at_once), 0, calls)};
-  };
-  if (flat) {
-    const Fetch fetch = share(x + group * channels, p.in_channels, next.channels);
-    if (call < 0) return fetch;
-  }
-  return share(grad_out + group * outputs, p.out_channels, columns);
+  const Range columns = columns_of(next);
+  return {{x + first * p.in_channels + group * channels + next.channels.begin, p.in_channels,
+           next.channels.size(), flat ? pixels : 0},
+          {grad_out + first * p.out_channels + group * outputs + columns.begin, p.out_channels,
+           columns.size(), pixels},
+          calls,
+          depth};
 }
 
 void WeightGradient::run_task(std::int64_t index, std::int64_t group, float* scratch, float* sums,
@@ -306,6 +285,8 @@ void WeightGradient::run_task(std::int64_t index, std::int64_t group, float* scr
     const Range strip = strip_at(task, s);
     const Range next = last ? strip_at(next_task, 0) : strip_at(task, s + 1);
     const std::int64_t count = strip.size() * out.w;
+    const AskAhead ahead =
+        ask_ahead(last ? next_task : task, next, group, tiles * task.panels.size(), count);
     pack(strip, group, columns, panels);
     if (copied) copy_strip(strip, copy);
 
@@ -336,8 +317,7 @@ void WeightGradient::run_task(std::int64_t index, std::int64_t group, float* scr
           (t.ky * p.kernel_w + t.kx) * to.tap_rows + t.first - task.channels.begin;
       const Tile tile = {{0, second}, {row * to.ld, (row + second) * to.ld}, t.rows};
       job.tiles = &tile;
-      job.fetch = ask_ahead(last ? next_task : task, next, group, i * task.panels.size(),
-                            task.panels.size(), count);
+      job.fetch = ahead.share(i * task.panels.size(), task.panels.size());
       kernels.by_column(job);
     }
   }

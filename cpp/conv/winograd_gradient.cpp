@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "conv/ahead.hpp"
 #include "conv/chunks.hpp"
 #include "conv/winograd.hpp"
 #include "core/memory.hpp"
@@ -76,9 +77,17 @@ class Gradient {
   struct Task {
     Range channels, columns, tiles;
   };
+  std::int64_t tasks() const { return channel_blocks * output_blocks * chunks; }
   Task task_at(std::int64_t index) const;
-  void run_task(const Task& task, const float* grad_out, const float* x, float* scratch,
+  std::int64_t n_passes(const Task& task) const { return ceil_div(task.tiles.size(), pass_tiles); }
+  Range pass_at(const Task& task, std::int64_t i) const {
+    const Range pass = split(task.tiles.size(), n_passes(task), i);
+    return {task.tiles.begin + pass.begin, task.tiles.begin + pass.end};
+  }
+  void run_task(std::int64_t index, const float* grad_out, const float* x, float* scratch,
                 float* sums, float* grad_weight) const;
+  AskAhead ask_ahead(const Task& next, Range pass, const float* grad_out, const float* x,
+                     std::int64_t calls, std::int64_t depth) const;
   void transform(const Task& task, Range pass, const float* grad_out, const float* x,
                  const float* zeros, float* v, float* dm) const;
 
@@ -149,8 +158,25 @@ void Gradient::transform(const Task& task, Range pass, const float* grad_out, co
   }
 }
 
-void Gradient::run_task(const Task& task, const float* grad_out, const float* x, float* scratch,
+// All lines that the tiles of a pass lie on, about.
+AskAhead Gradient::ask_ahead(const Task& next, Range pass, const float* grad_out, const float* x,
+                             std::int64_t calls, std::int64_t depth) const {
+  const std::int64_t in_picture = tiles_h * tiles_w;
+  const auto pixels = [&](const float* from, PictureSize size, std::int64_t spacing, Range of) {
+    const auto pixel = [&](std::int64_t tile) {
+      const std::int64_t line = std::min(tile % in_picture / tiles_w * m, size.h);
+      return (tile / in_picture * size.h + line) * size.w;
+    };
+    const std::int64_t first = pixel(pass.begin);
+    return Pixels{from + first * spacing + of.begin, spacing, of.size(), pixel(pass.end) - first};
+  };
+  return {pixels(x, in, p.in_channels, next.channels),
+          pixels(grad_out, out, p.out_channels, next.columns), calls, depth};
+}
+
+void Gradient::run_task(std::int64_t index, const float* grad_out, const float* x, float* scratch,
                         float* sums, float* grad_weight) const {
+  const Task task = task_at(index), next_task = task_at(std::min(index + 1, tasks() - 1));
   float* du = scratch;
   float* v = du + kPositions * du_position();
   float* dm = v + kPositions * v_position(pass_tiles);
@@ -167,11 +193,15 @@ void Gradient::run_task(const Task& task, const float* grad_out, const float* x,
         {r.begin, half}, {r.begin * block_columns, half * block_columns}, r.size()};
   }
 
-  const std::int64_t passes = ceil_div(task.tiles.size(), pass_tiles);
+  const std::int64_t passes = n_passes(task);
+  const std::int64_t calls = n_tiles * ceil_div(columns, kernels.nr);
   for (std::int64_t s = 0; s < passes; ++s) {
-    Range pass = split(task.tiles.size(), passes, s);
-    pass = {task.tiles.begin + pass.begin, task.tiles.begin + pass.end};
+    const bool last = s + 1 == passes;
+    const Range pass = pass_at(task, s);
     const std::int64_t count = pass.size();
+    const AskAhead ahead =
+        ask_ahead(last ? next_task : task, last ? pass_at(next_task, 0) : pass_at(task, s + 1),
+                  grad_out, x, kPositions * calls, count);
     transform(task, pass, grad_out, x, zeros, v, dm);
     const Run run = {0, count};
     TileJob job = {};
@@ -191,6 +221,7 @@ void Gradient::run_task(const Task& task, const float* grad_out, const float* x,
       job.a = v + position * v_position(count);
       job.b = dm + position * dm_position(count);
       job.c = du + position * du_position();
+      job.fetch = ahead.share(position * calls, calls);
       kernels.by_column(job);
     }
   }
@@ -208,12 +239,10 @@ void Gradient::run_task(const Task& task, const float* grad_out, const float* x,
 }
 
 void Gradient::run(const float* grad_out, const float* x, float* grad_weight) const {
-  const std::int64_t tasks = channel_blocks * output_blocks * chunks;
-  const int threads = static_cast<int>(std::min<std::int64_t>(get_num_threads(), tasks));
-  sum_in_chunks(p, {tasks, chunks, scratch_floats(), ld, threads}, grad_weight,
+  const int threads = static_cast<int>(std::min<std::int64_t>(get_num_threads(), tasks()));
+  sum_in_chunks(p, {tasks(), chunks, scratch_floats(), ld, threads}, grad_weight,
                 [&](std::int64_t i, std::int64_t group, float* scratch, float* sums, float* to) {
-                  run_task(task_at(i), grad_out + group * outputs, x + group * channels, scratch,
-                           sums, to);
+                  run_task(i, grad_out + group * outputs, x + group * channels, scratch, sums, to);
                 });
 }
 
