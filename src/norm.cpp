@@ -68,9 +68,9 @@ void bind_batch_norm_training(const py::array& x, const py::object& weight, cons
 
 void bind_batch_norm_backward(const py::array& grad_output, const py::array& x,
                               const py::array& mean, const py::array& var, const py::object& weight,
-                              float eps, bool training, const py::object& out, py::array grad_x,
-                              py::array grad_weight, py::array grad_bias,
-                              const py::object& grad_residual) {
+                              float eps, bool training, bool relu, const py::object& bias,
+                              const py::object& out, py::array grad_x, py::array grad_weight,
+                              py::array grad_bias, const py::object& grad_residual) {
   constexpr const char* kName = "batch_norm_backward";
   const auto in = input<float>(kName, "x", x);
   const NormShape shape = norm_shape(kName, in);
@@ -79,6 +79,7 @@ void bind_batch_norm_backward(const py::array& grad_output, const py::array& x,
   const float* m = optional_vector(kName, "mean", mean, shape.channels);
   const float* v = optional_vector(kName, "var", var, shape.channels);
   const float* w = optional_vector(kName, "weight", weight, shape.channels);
+  const float* b = optional_vector(kName, "bias", bias, shape.channels);
   const auto gx = output<float>(kName, "grad_x", grad_x);
   require_size(kName, "grad_x", gx, in.size);
   const auto gw = channel_output(kName, "grad_weight", grad_weight, shape);
@@ -92,8 +93,8 @@ void bind_batch_norm_backward(const py::array& grad_output, const py::array& x,
     gr = rows.data;
   }
   py::gil_scoped_release release;
-  batch_norm_backward(shape, gy.data, in.data, m, v, w, eps, training, y, gx.data, gw.data, gb.data,
-                      gr);
+  batch_norm_backward(shape, gy.data, in.data, m, v, w, eps, training, relu, b, y, gx.data, gw.data,
+                      gb.data, gr);
 }
 
 void bind_local_response_norm(const py::array& x, std::int64_t size, float alpha, float beta,
@@ -133,8 +134,9 @@ void bind_norm(py::module_& m) {
         py::arg("mean"), py::arg("var"));
   m.def("batch_norm_backward", &bind_batch_norm_backward, py::arg("grad_output"), py::arg("x"),
         py::arg("mean"), py::arg("var"), py::arg("weight").none(true), py::arg("eps"),
-        py::arg("training"), py::arg("output").none(true), py::arg("grad_x"),
-        py::arg("grad_weight"), py::arg("grad_bias"), py::arg("grad_residual").none(true));
+        py::arg("training"), py::arg("relu"), py::arg("bias").none(true),
+        py::arg("output").none(true), py::arg("grad_x"), py::arg("grad_weight"),
+        py::arg("grad_bias"), py::arg("grad_residual").none(true));
   m.def("local_response_norm", &bind_local_response_norm, py::arg("x"), py::arg("size"),
         py::arg("alpha"), py::arg("beta"), py::arg("k"), py::arg("out"));
   m.def("local_response_norm_backward", &bind_local_response_norm_backward, py::arg("grad_output"),

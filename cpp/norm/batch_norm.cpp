@@ -114,7 +114,8 @@ void batch_norm_training(const NormShape& shape, const float* x, const float* we
     const double exact_var = moments.var[static_cast<std::size_t>(c)];
     mean[c] = static_cast<float>(exact_mean);
     var[c] = static_cast<float>(exact_var);
-    const double scale = or_one(weight, c) * inverse_deviation(exact_var, eps);
+    // Of the rounded variance, as the gradient knows it.
+    const double scale = or_one(weight, c) * inverse_deviation(var[c], eps);
     parameters.set(kMean, c, mean[c]);
     parameters.set(kScale, c, static_cast<float>(scale));
     // Also makes up for what the mean lost when it was rounded.
@@ -126,28 +127,35 @@ void batch_norm_training(const NormShape& shape, const float* x, const float* we
 
 void batch_norm_backward(const NormShape& shape, const float* grad_y, const float* x,
                          const float* mean, const float* var, const float* weight, float eps,
-                         bool training, const float* y, float* grad_x, float* grad_weight,
-                         float* grad_bias, float* grad_residual) {
+                         bool training, bool relu, const float* bias, const float* y, float* grad_x,
+                         float* grad_weight, float* grad_bias, float* grad_residual) {
   check("batch_norm_backward", shape, eps);
-  if (y != nullptr && !training) {
+  if (relu && !training) {
     fail("batch_norm_backward", "a ReLU is part of batch norm in training only");
   }
   if (y == nullptr && grad_residual != nullptr) {
-    fail("batch_norm_backward", "without a ReLU the residual's gradient is grad_y itself");
+    fail("batch_norm_backward", "a residual's gradient takes y; without a ReLU it is grad_y");
   }
+  Relu kind = !relu ? Relu::none : y == nullptr ? Relu::again : Relu::by_output;
   const Folded folded(shape);
   const std::size_t channels = static_cast<std::size_t>(folded.channels);
-  enum { kMeans, kSlope, kGradMean, kFactor, kVectors };
+  enum { kSlope = kAffineVectors, kGradMean, kVectors };
   ColumnVectors parameters(folded, kVectors);
-  for (std::int64_t c = 0; c < shape.channels; ++c) parameters.set(kMeans, c, mean[c]);
+  for (std::int64_t c = 0; c < shape.channels; ++c) {
+    const double scale = or_one(weight, c) * inverse_deviation(var[c], eps);
+    parameters.set(kMean, c, mean[c]);
+    parameters.set(kScale, c, static_cast<float>(scale));
+    parameters.set(kShift, c, or_zero(bias, c));
+  }
+  const AffineColumns affine = {parameters[kMean], parameters[kScale], parameters[kShift]};
 
   const auto at = [](const float* p, std::int64_t offset) { return p == nullptr ? p : p + offset; };
   enum { kSum, kProducts, kSums };
   ChunkSums sums(folded, kSums);
   const BatchNormKernels& kernels = batch_norm_kernels();
   sums.compute([&](const Chunk& chunk) {
-    kernels.gradient_sums(grad_y + chunk.offset, at(y, chunk.offset), x + chunk.offset, chunk.rows,
-                          chunk.columns, parameters[kMeans], chunk.vector(kSum),
+    kernels.gradient_sums(kind, grad_y + chunk.offset, at(y, chunk.offset), x + chunk.offset,
+                          chunk.rows, chunk.columns, affine, chunk.vector(kSum),
                           chunk.vector(kProducts),
                           grad_residual == nullptr ? nullptr : grad_residual + chunk.offset);
   });
@@ -159,9 +167,9 @@ void batch_norm_backward(const NormShape& shape, const float* grad_y, const floa
       to_sum[c] += s[c], to_products[c] += p[c];
   });
 
-  if (y != nullptr && grad_residual != nullptr) {  // which is what passes on
+  if (grad_residual != nullptr) {  // which is what passes on
     grad_y = grad_residual;
-    y = nullptr;
+    kind = Relu::none;
   }
 
   const double count = static_cast<double>(std::max<std::int64_t>(shape.rows, 1));
@@ -172,24 +180,21 @@ void batch_norm_backward(const NormShape& shape, const float* grad_y, const floa
     grad_bias[c] = static_cast<float>(s);
     parameters.set(kSlope, c, static_cast<float>(p * inverse * inverse / count));
     parameters.set(kGradMean, c, static_cast<float>(s / count));
-    parameters.set(kFactor, c, static_cast<float>(or_one(weight, c) * inverse));
   }
 
   if (training) {
-    const GradientColumns columns = {parameters[kMeans], parameters[kSlope], parameters[kGradMean],
-                                     parameters[kFactor]};
+    const GradientColumns columns = {parameters[kSlope], parameters[kGradMean]};
     for_each_stretch(folded, [&](std::int64_t offset, std::int64_t length) {
-      kernels.gradient(grad_y + offset, at(y, offset), x + offset, length, folded.columns, columns,
-                       grad_x + offset);
+      kernels.gradient(kind, grad_y + offset, at(y, offset), x + offset, length, folded.columns,
+                       affine, columns, grad_x + offset);
     });
     return;
   }
   // grad_x = (grad_y - 0) * factor + 0; x, which may be infinite, has no say.
-  std::fill_n(parameters[kMeans], folded.columns, 0.0f);
-  std::fill_n(parameters[kSlope], folded.columns, 0.0f);
-  const AffineColumns columns = {parameters[kMeans], parameters[kFactor], parameters[kSlope]};
+  std::fill_n(parameters[kMean], folded.columns, 0.0f);
+  std::fill_n(parameters[kShift], folded.columns, 0.0f);
   for_each_stretch(folded, [&](std::int64_t offset, std::int64_t length) {
-    kernels.normalise(grad_y + offset, nullptr, length, folded.columns, columns, {},
+    kernels.normalise(grad_y + offset, nullptr, length, folded.columns, affine, {},
                       grad_x + offset);
   });
 }

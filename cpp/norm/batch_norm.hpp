@@ -16,8 +16,12 @@ struct AffineColumns {
   const float *mean, *scale, *shift;
 };
 struct GradientColumns {
-  const float *mean, *slope, *grad_mean, *scale;
+  const float *slope, *grad_mean;
 };
+
+// How a gradient is taken back through a ReLU: not at all, by what it gave, or by that again
+// computed from x.
+enum class Relu { none, by_output, again };
 
 struct BatchNormKernels {
   // y = activation((x - mean) * scale + shift + residual) for `length` floats from the start of a
@@ -25,10 +29,11 @@ struct BatchNormKernels {
   void (*normalise)(const float* x, const float* residual, std::int64_t length,
                     std::int64_t columns, const AffineColumns& parameters,
                     const Activation& activation, float* y);
-  // grad_x = (g - grad_mean - (x - mean) * slope) * scale, likewise, where g is grad_y, or, unless
-  // y is null, grad_y where y > 0 and 0 elsewhere: the gradient before a ReLU that gave y.
-  void (*gradient)(const float* grad_y, const float* y, const float* x, std::int64_t length,
-                   std::int64_t columns, const GradientColumns& parameters, float* grad_x);
+  // grad_x = (g - grad_mean - (x - mean) * slope) * scale, likewise, where g is grad_y, or, behind
+  // a ReLU, grad_y where y > 0, or where (x - mean) * scale + shift > 0, and 0 elsewhere.
+  void (*gradient)(Relu relu, const float* grad_y, const float* y, const float* x,
+                   std::int64_t length, std::int64_t columns, const AffineColumns& parameters,
+                   const GradientColumns& gradients, float* grad_x);
 
   // Down each column of rows x columns floats: about the mean m, and the sums of x - m and of
   // (x - m)**2. rows >= 1; reads x twice.
@@ -36,9 +41,9 @@ struct BatchNormKernels {
                   float* squares);
   // Down each column: the sums of g and of g * (x - mean). Writes g as well unless `masked` is
   // null.
-  void (*gradient_sums)(const float* grad_y, const float* y, const float* x, std::int64_t rows,
-                        std::int64_t columns, const float* mean, float* sum, float* products,
-                        float* masked);
+  void (*gradient_sums)(Relu relu, const float* grad_y, const float* y, const float* x,
+                        std::int64_t rows, std::int64_t columns, const AffineColumns& parameters,
+                        float* sum, float* products, float* masked);
 };
 
 FASTCONV_DECLARE_KERNELS(BatchNormKernels, batch_norm_kernels)

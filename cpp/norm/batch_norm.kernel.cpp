@@ -51,28 +51,38 @@ void normalise(const float* x, const float* residual, std::int64_t length, std::
   }
 }
 
-// The gradient before a ReLU, if there is one.
-template <bool relu, class Lanes>
-FASTCONV_INLINE vf before_relu(const Lanes& lanes, const float* grad_y, const float* y) {
+// The gradient before a ReLU, if there is one, of x - mean.
+template <Relu relu, class Lanes>
+FASTCONV_INLINE vf before_relu(const Lanes& lanes, const float* grad_y, const float* y, vf centred,
+                               const AffineColumns& p, std::int64_t c) {
   const vf g = lanes.load_at(grad_y);
-  return relu ? (lanes.load_at(y) > zero() ? g : zero()) : g;
+  if (relu == Relu::none) return g;
+  const vf result = relu == Relu::by_output
+                        ? lanes.load_at(y)
+                        : fma(centred, lanes.load_at(p.scale + c), lanes.load_at(p.shift + c));
+  return result > zero() ? g : zero();
 }
 
-template <bool relu>
+template <Relu relu>
 void gradient_as(const float* grad_y, const float* y, const float* x, std::int64_t length,
-                 std::int64_t columns, const GradientColumns& p, float* grad_x) {
+                 std::int64_t columns, const AffineColumns& p, const GradientColumns& gradients,
+                 float* grad_x) {
   for_each_in_rows(length, columns, [&](std::int64_t i, std::int64_t c, auto lanes) {
     const vf centred = lanes.load_at(x + i) - lanes.load_at(p.mean + c);
-    const vf direct = before_relu<relu>(lanes, grad_y + i, y + i) - lanes.load_at(p.grad_mean + c);
-    const vf total = direct - centred * lanes.load_at(p.slope + c);
+    const vf g = before_relu<relu>(lanes, grad_y + i, y + i, centred, p, c);
+    const vf direct = g - lanes.load_at(gradients.grad_mean + c);
+    const vf total = direct - centred * lanes.load_at(gradients.slope + c);
     lanes.store_at(grad_x + i, total * lanes.load_at(p.scale + c));
   });
 }
 
-void gradient(const float* grad_y, const float* y, const float* x, std::int64_t length,
-              std::int64_t columns, const GradientColumns& p, float* grad_x) {
-  if (y == nullptr) return gradient_as<false>(grad_y, grad_y, x, length, columns, p, grad_x);
-  gradient_as<true>(grad_y, y, x, length, columns, p, grad_x);
+void gradient(Relu relu, const float* grad_y, const float* y, const float* x, std::int64_t length,
+              std::int64_t columns, const AffineColumns& p, const GradientColumns& gradients,
+              float* grad_x) {
+  const auto run = relu == Relu::none        ? gradient_as<Relu::none>
+                   : relu == Relu::by_output ? gradient_as<Relu::by_output>
+                                             : gradient_as<Relu::again>;
+  run(grad_y, y == nullptr ? grad_y : y, x, length, columns, p, gradients, grad_x);
 }
 
 void clear(float* p, std::int64_t length) {
@@ -126,23 +136,24 @@ void moments(const float* x, std::int64_t rows, std::int64_t columns, float* m, 
   });
 }
 
-template <bool relu, bool writes>
+template <Relu relu, bool writes>
 void gradient_sums_as(const float* grad_y, const float* y, const float* x, std::int64_t rows,
-                      std::int64_t columns, const float* mean, float* sum, float* products,
+                      std::int64_t columns, const AffineColumns& p, float* sum, float* products,
                       float* masked) {
   clear(sum, columns);
   clear(products, columns);
   for_each_step(rows, [&](std::int64_t row, auto step) {
     for_each_vector(columns, [&](std::int64_t c, auto lanes) {
-      const vf m = lanes.load_at(mean + c);
+      const vf m = lanes.load_at(p.mean + c);
       vf total = lanes.load_at(sum + c), total_products = lanes.load_at(products + c);
 #pragma GCC unroll 4
       for (int r = 0; r < step.rows; ++r) {
         const std::int64_t i = (row + r) * columns + c;
-        const vf g = before_relu<relu>(lanes, grad_y + i, y + i);
+        const vf centred = lanes.load_at(x + i) - m;
+        const vf g = before_relu<relu>(lanes, grad_y + i, y + i, centred, p, c);
         if (writes) lanes.store_at(masked + i, g);
         total = total + g;
-        total_products = fma(g, lanes.load_at(x + i) - m, total_products);
+        total_products = fma(g, centred, total_products);
       }
       lanes.store_at(sum + c, total);
       lanes.store_at(products + c, total_products);
@@ -150,13 +161,14 @@ void gradient_sums_as(const float* grad_y, const float* y, const float* x, std::
   });
 }
 
-void gradient_sums(const float* grad_y, const float* y, const float* x, std::int64_t rows,
-                   std::int64_t columns, const float* mean, float* sum, float* products,
-                   float* masked) {
-  const auto run = y == nullptr        ? gradient_sums_as<false, false>
-                   : masked == nullptr ? gradient_sums_as<true, false>
-                                       : gradient_sums_as<true, true>;
-  run(grad_y, y == nullptr ? grad_y : y, x, rows, columns, mean, sum, products, masked);
+void gradient_sums(Relu relu, const float* grad_y, const float* y, const float* x,
+                   std::int64_t rows, std::int64_t columns, const AffineColumns& p, float* sum,
+                   float* products, float* masked) {
+  const auto run = relu == Relu::none    ? gradient_sums_as<Relu::none, false>
+                   : relu == Relu::again ? gradient_sums_as<Relu::again, false>
+                   : masked == nullptr   ? gradient_sums_as<Relu::by_output, false>
+                                         : gradient_sums_as<Relu::by_output, true>;
+  run(grad_y, y == nullptr ? grad_y : y, x, rows, columns, p, sum, products, masked);
 }
 
 }  // namespace

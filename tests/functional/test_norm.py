@@ -362,6 +362,24 @@ def test_batch_norm_backward_may_write_over_the_gradient(shape, added, relu, eve
     assert gradients[3 if added else 0] is free
 
 
+@pytest.mark.parametrize("affine", [False, True])
+@pytest.mark.parametrize("shape", [(4, 8, 3, 3), (3, 37, 5, 7), (9, 5), (16, 100, 14, 14)])
+def test_a_relus_gradient_follows_from_x_and_bias(shape, affine, every_isa):
+    x, grad = normal(*shape), normal(*shape, seed=1)
+    weight, bias = normal(shape[1], seed=2), normal(shape[1], seed=3)
+    weight, bias = (weight, bias) if affine else (None, None)
+    y, mean, var = functional.batch_norm_training(x, weight, bias, activation="relu")
+    expected = functional.batch_norm_backward(grad, x, mean, var, weight, output=y)
+    back = {"activation": "relu", "bias": bias}
+    for got, value in zip(
+        functional.batch_norm_backward(grad, x, mean, var, weight, **back), expected, strict=True
+    ):
+        np.testing.assert_array_equal(got, value)
+    twin = reference.batch_norm_backward(grad, x, mean, var, weight, **back)
+    for got, value in zip(twin, expected, strict=True):
+        np.testing.assert_allclose(got, value, rtol=1e-4, atol=1e-4 * max(1, np.abs(value).max()))
+
+
 @pytest.mark.parametrize("backend", [functional, reference])
 def test_batch_norm_epilogue_errors(backend):
     x = normal(4, 8, 3, 3)
@@ -372,3 +390,7 @@ def test_batch_norm_epilogue_errors(backend):
         backend.batch_norm_backward(x, x, mean, var, output=y[:2])
     with pytest.raises(ValueError, match="in training only"):
         backend.batch_norm_backward(x, x, mean, var, training=False, output=y)
+    with pytest.raises(ValueError, match="activation must be"):
+        backend.batch_norm_backward(x, x, mean, var, activation="tanh")
+    with pytest.raises(ValueError, match="residual's gradient takes"):
+        backend.batch_norm_backward(x, x, mean, var, activation="relu", residual=True)

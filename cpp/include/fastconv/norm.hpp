@@ -30,13 +30,14 @@ void batch_norm_training(const NormShape& shape, const float* x, const float* we
                          const float* residual, float* y, float* mean, float* var);
 
 // Gradients of either. training: mean and var are those of x, and x moves them; otherwise they are
-// constants. y, or null: the result of batch_norm_training with a ReLU, whose gradient is then
-// grad_y; grad_residual, or null, as it is without y, receives what passes the ReLU. grad_x or
+// constants. relu: grad_y is the gradient behind batch_norm_training with a ReLU. What that gave is
+// y, or, where y is null and there was no residual, follows again from x and the bias, which is
+// faster. grad_residual, or null, as it is without y, receives what passes the ReLU. grad_x or
 // grad_residual may be grad_y.
 void batch_norm_backward(const NormShape& shape, const float* grad_y, const float* x,
                          const float* mean, const float* var, const float* weight, float eps,
-                         bool training, const float* y, float* grad_x, float* grad_weight,
-                         float* grad_bias, float* grad_residual);
+                         bool training, bool relu, const float* bias, const float* y, float* grad_x,
+                         float* grad_weight, float* grad_bias, float* grad_residual);
 
 // scale(c) = k + alpha / size * sum of x**2 over channels c - size / 2 .. c + (size - 1) / 2;
 // size >= 1.

@@ -131,6 +131,8 @@ def batch_norm_backward(
     eps: float = 1e-5,
     training: bool = True,
     *,
+    activation: str | None = None,
+    bias: Array | None = None,
     output: Array | None = None,
     residual: bool = False,
     overwrite: bool = False,
@@ -138,10 +140,10 @@ def batch_norm_backward(
     """Gradients of either batch norm: -> (grad_x, grad_weight (C,), grad_bias (C,)).
 
     grad_output and x (N, C, H, W) or (N, C), all others (C,). training=True: mean and var are
-    those that `batch_norm_training` gave, and x moves them; False: they are constants. output is
-    the result of `batch_norm_training` with activation="relu", None without one. With
-    residual=True the gradient of the residual is a fourth. overwrite=True gives grad_output's
-    memory to one of the results.
+    those that `batch_norm_training` gave, and x moves them; False: they are constants. activation
+    and bias are that function's; output is its result, which a ReLU behind a residual needs; with
+    bias alone the ReLU's is computed again. With residual=True the gradient of the residual is a
+    fourth. overwrite=True gives grad_output's memory to one of the results.
     """
     op = "batch_norm_backward"
     rows, grad = _rows_and_gradient(op, x, grad_output)
@@ -151,8 +153,11 @@ def batch_norm_backward(
         _optional_vector(op, "weight", weight, x.shape[1]),
     )
     free = [grad_output] if overwrite and _memory(grad_output).flags.carray else []
+    if activation not in (None, "relu"):
+        raise ValueError(f"{op}: activation must be None or 'relu' (activation={activation!r})")
+    relu = activation is not None or output is not None
     passed = None
-    if residual and output is None:
+    if residual and not relu:
         passed, free = grad_output, []
     elif residual:
         passed = free.pop() if free else _arrays.empty(x.shape)
@@ -164,11 +169,13 @@ def batch_norm_backward(
         *parameters,
         _eps(op, eps),
         bool(training),
+        relu,
+        _optional_vector(op, "bias", bias, x.shape[1]),
         None if output is None else _same(op, "output", x, output),
         _memory(out),
         grad_weight,
         grad_bias,
-        None if output is None or passed is None else _memory(passed),
+        None if passed is None or not relu else _memory(passed),
     )
     gradients = (out, grad_weight, grad_bias)
     return gradients if passed is None else (*gradients, passed)

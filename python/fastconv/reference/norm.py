@@ -149,18 +149,27 @@ def batch_norm_backward(
     eps: float = 1e-5,
     training: bool = True,
     *,
+    activation: str | None = None,
+    bias: Array | None = None,
     output: Array | None = None,
     residual: bool = False,
     overwrite: bool = False,
 ) -> tuple[Array, ...]:
     """Gradients (grad_x, grad_weight, grad_bias) of either batch norm.
 
-    training=True: mean and var are those of x, and x moves them; False: they are constants. output:
-    what a ReLU after it gave, or None without one. With residual=True the residual's is a fourth.
-    overwrite: grad_output may be written over, which is not done here.
+    training=True: mean and var are those of x, and x moves them; False: they are constants.
+    activation and bias: those of the forward pass; output: what a ReLU after it gave, which without
+    a residual follows from bias, too. With residual=True the residual's is a fourth. overwrite:
+    grad_output may be written over, which is not done here.
     """
     op = "batch_norm_backward"
-    _check_batch_norm(op, x, mean=mean, var=var, weight=weight)
+    _check_batch_norm(op, x, mean=mean, var=var, weight=weight, bias=bias)
+    if activation not in (None, "relu"):
+        raise invalid(op, "activation must be None or 'relu'", activation=activation)
+    if activation is not None and output is None:
+        if residual:
+            raise invalid(op, "a residual's gradient takes the output of a ReLU", output=output)
+        output = batch_norm(x, mean, var, weight, bias, eps)
     require_float(op, grad_output=grad_output)
     require_shape(op, x.shape, grad_output=grad_output)
     if output is not None:

@@ -81,13 +81,16 @@ class BatchNormTraining(Function):
         y, mean, var = ctx.kernels.batch_norm_training(
             x, weight, bias, eps, residual=residual, activation=activation
         )
-        ctx.save_for_backward(x, mean, var, weight, None if activation is None else y)
+        # Without a residual, a ReLU's gradient follows from what is kept anyway.
+        y_needed = activation is not None and residual is not None
+        ctx.save_for_backward(x, mean, var, weight, bias, y if y_needed else None)
         ctx.eps = eps
+        ctx.activation = activation
         return y, mean, var
 
     @staticmethod
     def backward(ctx: Any, grad: np.ndarray) -> Any:
-        x, mean, var, weight, y = ctx.saved
+        x, mean, var, weight, bias, y = ctx.saved
         grad_x, grad_weight, grad_bias, *residual = ctx.kernels.batch_norm_backward(
             grad,
             x,
@@ -95,6 +98,8 @@ class BatchNormTraining(Function):
             var,
             weight,
             ctx.eps,
+            activation=ctx.activation,
+            bias=bias,
             output=y,
             residual=ctx.needs_input_grad[4],
             overwrite=ctx.owns_grad,
