@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "fastconv/runtime.hpp"
 #include "norm/columns.hpp"
 
 namespace fastconv {
@@ -37,8 +38,11 @@ void apply(const Folded& folded, ColumnVectors& parameters, const Activation& ac
   const AffineColumns columns = {parameters[kMean], parameters[kScale], parameters[kShift]};
   const auto kernel = batch_norm_kernels().normalise;
   for_each_stretch(folded, [&](std::int64_t offset, std::int64_t length) {
-    kernel(x + offset, residual == nullptr ? nullptr : residual + offset, length, folded.columns,
-           columns, activation, y + offset);
+    // What a thread's cache does not hold would be read before it is written, for nothing.
+    const bool large = static_cast<std::size_t>(length) * sizeof(float) >= l2_cache_bytes();
+    kernel({x + offset, residual == nullptr ? nullptr : residual + offset, length, folded.columns,
+            activation, y + offset, large && y != x && y != residual},
+           columns);
   });
 }
 
@@ -194,8 +198,8 @@ void batch_norm_backward(const NormShape& shape, const float* grad_y, const floa
   std::fill_n(parameters[kMean], folded.columns, 0.0f);
   std::fill_n(parameters[kShift], folded.columns, 0.0f);
   for_each_stretch(folded, [&](std::int64_t offset, std::int64_t length) {
-    kernels.normalise(grad_y + offset, nullptr, length, folded.columns, affine, {},
-                      grad_x + offset);
+    kernels.normalise(
+        {grad_y + offset, nullptr, length, folded.columns, {}, grad_x + offset, false}, affine);
   });
 }
 

@@ -23,14 +23,21 @@ struct GradientColumns {
 // computed from x.
 enum class Relu { none, by_output, again };
 
+// `length` floats from the start of a row on; residual may be null. stream: past the caches.
+struct NormaliseJob {
+  const float *x, *residual;
+  std::int64_t length, columns;
+  Activation activation;
+  float* y;
+  bool stream;
+};
+
 struct BatchNormKernels {
-  // y = activation((x - mean) * scale + shift + residual) for `length` floats from the start of a
-  // row on; residual may be null.
-  void (*normalise)(const float* x, const float* residual, std::int64_t length,
-                    std::int64_t columns, const AffineColumns& parameters,
-                    const Activation& activation, float* y);
-  // grad_x = (g - grad_mean - (x - mean) * slope) * scale, likewise, where g is grad_y, or, behind
-  // a ReLU, grad_y where y > 0, or where (x - mean) * scale + shift > 0, and 0 elsewhere.
+  // y = activation((x - mean) * scale + shift + residual).
+  void (*normalise)(const NormaliseJob& job, const AffineColumns& parameters);
+  // grad_x = (g - grad_mean - (x - mean) * slope) * scale for `length` floats, where g is grad_y,
+  // or, behind a ReLU, grad_y where y > 0, or where (x - mean) * scale + shift > 0, and 0
+  // elsewhere.
   void (*gradient)(Relu relu, const float* grad_y, const float* y, const float* x,
                    std::int64_t length, std::int64_t columns, const AffineColumns& parameters,
                    const GradientColumns& gradients, float* grad_x);

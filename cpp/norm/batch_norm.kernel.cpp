@@ -19,35 +19,42 @@ FASTCONV_INLINE void for_each_in_rows(std::int64_t length, std::int64_t columns,
   }
 }
 
-template <Activation::Kind kind, bool adds>
-void normalise_as(const float* x, const float* residual, std::int64_t length, std::int64_t columns,
-                  const AffineColumns& p, float a, float b, float* y) {
-  for_each_in_rows(length, columns, [&](std::int64_t i, std::int64_t c, auto lanes) {
-    const vf centred = lanes.load_at(x + i) - lanes.load_at(p.mean + c);
+template <Activation::Kind kind, bool adds, bool streams>
+void normalise_as(const NormaliseJob& job, const AffineColumns& p) {
+  const float a = job.activation.a, b = job.activation.b;
+  for_each_in_rows(job.length, job.columns, [&](std::int64_t i, std::int64_t c, auto lanes) {
+    const vf centred = lanes.load_at(job.x + i) - lanes.load_at(p.mean + c);
     vf result = fma(centred, lanes.load_at(p.scale + c), lanes.load_at(p.shift + c));
-    if (adds) result = result + lanes.load_at(residual + i);
-    lanes.store_at(y + i, activate_as<kind>(result, a, b));
+    if (adds) result = result + lanes.load_at(job.residual + i);
+    result = activate_as<kind>(result, a, b);
+    streams ? lanes.stream_at(job.y + i, result) : lanes.store_at(job.y + i, result);
   });
 }
 
 template <Activation::Kind kind>
-void normalise_as(const float* x, const float* residual, std::int64_t length, std::int64_t columns,
-                  const AffineColumns& p, float a, float b, float* y) {
-  if (residual == nullptr) return normalise_as<kind, false>(x, x, length, columns, p, a, b, y);
-  normalise_as<kind, true>(x, residual, length, columns, p, a, b, y);
+void normalise_as(const NormaliseJob& job, const AffineColumns& p) {
+  const bool adds = job.residual != nullptr;
+  // Past the caches where every vector of a row starts on a boundary of its own.
+  const bool whole =
+      job.columns % W == 0 && reinterpret_cast<std::uintptr_t>(job.y) % sizeof(vf) == 0;
+  if (!job.stream || !whole) {
+    return adds ? normalise_as<kind, true, false>(job, p)
+                : normalise_as<kind, false, false>(job, p);
+  }
+  adds ? normalise_as<kind, true, true>(job, p) : normalise_as<kind, false, true>(job, p);
+  stream_end();
 }
 
-void normalise(const float* x, const float* residual, std::int64_t length, std::int64_t columns,
-               const AffineColumns& p, const Activation& f, float* y) {
-  switch (f.kind) {
+void normalise(const NormaliseJob& job, const AffineColumns& p) {
+  switch (job.activation.kind) {
     case Activation::none:
-      return normalise_as<Activation::none>(x, residual, length, columns, p, f.a, f.b, y);
+      return normalise_as<Activation::none>(job, p);
     case Activation::relu:
-      return normalise_as<Activation::relu>(x, residual, length, columns, p, f.a, f.b, y);
+      return normalise_as<Activation::relu>(job, p);
     case Activation::leaky_relu:
-      return normalise_as<Activation::leaky_relu>(x, residual, length, columns, p, f.a, f.b, y);
+      return normalise_as<Activation::leaky_relu>(job, p);
     case Activation::clip:
-      return normalise_as<Activation::clip>(x, residual, length, columns, p, f.a, f.b, y);
+      return normalise_as<Activation::clip>(job, p);
   }
 }
 

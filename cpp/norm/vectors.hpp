@@ -9,12 +9,14 @@ namespace FASTCONV_ISA {
 struct AllLanes {
   FASTCONV_INLINE vf load_at(const float* p) const { return load(p); }
   FASTCONV_INLINE void store_at(float* p, vf v) const { store(p, v); }
+  FASTCONV_INLINE void stream_at(float* p, vf v) const { stream(p, v); }
 };
 
 struct FirstLanes {
   std::int64_t n;
   FASTCONV_INLINE vf load_at(const float* p) const { return load_first(p, n); }
   FASTCONV_INLINE void store_at(float* p, vf v) const { store_first(p, v, n); }
+  FASTCONV_INLINE void stream_at(float* p, vf v) const { store_first(p, v, n); }
 };
 
 // body(offset, lanes) for each vector of `length` floats.

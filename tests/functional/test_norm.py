@@ -341,6 +341,18 @@ def test_batch_norm_with_residual_and_relu(channels, shape, added, every_isa, th
         np.testing.assert_allclose(got, value, rtol=1e-4, atol=1e-4 * max(1, np.abs(value).max()))
 
 
+@pytest.mark.parametrize("added", [False, True])
+@pytest.mark.parametrize("channels", [5, 48, 64])
+def test_results_larger_than_a_cache(channels, added, every_isa):
+    size = 4_200_000 // channels // 151
+    x, residual = normal(1, channels, size, 151), normal(1, channels, size, 151, seed=1)
+    _, _, weight, bias = per_channel(channels)
+    after = {"residual": residual if added else None, "activation": "relu"}
+    y, mean, var = functional.batch_norm_training(x, weight, bias, **after)
+    exact = reference.batch_norm(x, mean, var, weight, bias) + (residual if added else 0)
+    np.testing.assert_allclose(y, np.maximum(exact, 0), rtol=1e-4, atol=1e-4)
+
+
 def test_the_residual_of_batch_norm_without_relu_gets_the_gradient_itself(every_isa):
     x, grad = normal(4, 8, 3, 3), normal(4, 8, 3, 3, seed=1)
     _, mean, var = functional.batch_norm_training(x)
