@@ -189,6 +189,8 @@ def batch_norm_backward(
     weight: _Array | None,
     eps: float,
     training: bool,
+    relu: bool,
+    bias: _Array | None,
     output: _Array | None,
     grad_x: _Array,
     grad_weight: _Array,
