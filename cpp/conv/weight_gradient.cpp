@@ -53,7 +53,6 @@ class WeightGradient {
     // the picture in place.
     joined = channels <= kJoined && p.dilation_w == 1 && p.groups == 1;
     copied = joined && padded;
-    flat = p.kernel_h == 1 && p.kernel_w == 1 && p.stride_h == 1 && p.stride_w == 1 && !padded;
     strip_w = in.w + p.pad_left + p.pad_right;
     strip_lines =
         std::clamp<std::int64_t>(kStripPixels / out.w, 1, std::max<std::int64_t>(1, lines));
@@ -140,7 +139,6 @@ class WeightGradient {
   const TileKernels& kernels;
   std::int64_t channels, outputs, rows, ld;
   bool joined, copied;
-  bool flat;  // output pixels are input pixels
   std::int64_t strip_w, strip_lines;
   std::int64_t channel_blocks, panel_blocks, chunks;
   int threads;
@@ -255,15 +253,20 @@ void WeightGradient::gather(const RowTile& tile, Range strip, std::int64_t group
   }
 }
 
-// Of the next strip: grad_out, and x where its pixels are evenly spaced.
+// Of the next strip: grad_out, and the lines of x where all of their pixels are read.
 AskAhead WeightGradient::ask_ahead(const Task& next, Range strip, std::int64_t group,
                                    std::int64_t calls, std::int64_t depth) const {
-  const std::int64_t first = strip.begin * out.w, pixels = strip.size() * out.w;
+  const auto in_line = [&](std::int64_t line) {
+    return std::max<std::int64_t>(0, line / out.h * in.h + line % out.h * p.stride_h - p.pad_top);
+  };
+  const bool all = p.kernel_h >= p.stride_h && p.kernel_w >= p.stride_w;
+  const std::int64_t first = in_line(strip.begin) * in.w, pixel = strip.begin * out.w;
+  const std::int64_t count = (in_line(strip.end - 1) + p.kernel_h) * in.w - first;
   const Range columns = columns_of(next);
   return {{x + first * p.in_channels + group * channels + next.channels.begin, p.in_channels,
-           next.channels.size(), flat ? pixels : 0},
-          {grad_out + first * p.out_channels + group * outputs + columns.begin, p.out_channels,
-           columns.size(), pixels},
+           next.channels.size(), all ? count : 0},
+          {grad_out + pixel * p.out_channels + group * outputs + columns.begin, p.out_channels,
+           columns.size(), strip.size() * out.w},
           calls,
           depth};
 }
