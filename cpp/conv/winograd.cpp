@@ -402,6 +402,7 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
           o.m = m + order.next(short_h, short_w) * m_columns;
           o.out = out + at;
           o.residual = epilogue.residual == nullptr ? nullptr : epilogue.residual + at;
+          o.next = o.out + (p.columns.m - short_w) * out_pixel;
           o.height = p.lines.length(tile_y);
           o.width = p.columns.length(tile_x);
           kernels_->output[short_h][short_w](o);

@@ -37,7 +37,8 @@ struct WinogradOutput {
   const float* bias;      // or null
   const float* residual;  // laid out as out, or null
   Activation activation;
-  float* out;  // the tile's first pixel
+  float* out;   // the tile's first pixel
+  float* next;  // likely the next tile's: stores that come from L3 would not be in time
   std::int64_t out_pixel, out_row;
   std::int64_t height, width;  // pixels of the tile inside the picture
 };

@@ -275,6 +275,7 @@ FASTCONV_INLINE void output_block(const WinogradOutput& job, std::int64_t c, std
       [&](int i, int j, vf value) {
         if (!PLAIN && (i >= job.height || j >= job.width)) return;
         const std::int64_t at = i * job.out_row + j * job.out_pixel + c;
+        __builtin_prefetch(job.next + at, 1);
         value = value + bias;
         if (PLAIN ? KNOWN == Known::plain_with_residual : job.residual != nullptr) {
           value = value + read(job.residual + at);

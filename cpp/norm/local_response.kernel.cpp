@@ -9,7 +9,8 @@ namespace fastconv {
 namespace FASTCONV_ISA {
 namespace {
 
-// scale**-0.75 to 2 units in the last place, without square roots or divisions.
+// scale**-0.75 of a normal number or infinity, to 2 units in the last place, without square roots
+// or divisions.
 //
 // A shift and a subtraction scale the exponent, and the mantissa with it (as in the fast inverse
 // square root): the guess g has h = 1 - g**4 * scale**3 between -0.172 and 0.172. The result is
@@ -22,10 +23,8 @@ FASTCONV_INLINE vf to_minus_three_quarters(vf scale) {
   const vf quarter = scale * guess;         // about scale**(1/4): nothing overflows
   const vf inverse_root = quarter * guess;  // about scale**(-1/2)
   const vf h = set1(1.0f) - quarter * quarter * inverse_root;
-  vf y = fma(guess * h, math::polynomial(h, kSeries), guess);
-  y = select((vi)(scale == set1(__builtin_inff())), zero(), y);
-  y = select((vi)(scale < set1(1.17549435e-38f)), set1(__builtin_inff()), y);
-  return select((vi)(scale < zero()), set1(__builtin_nanf("")), y);
+  const vf y = fma(guess * h, math::polynomial(h, kSeries), guess);
+  return scale == set1(__builtin_inff()) ? zero() : y;
 }
 
 struct ThreeQuarters {
@@ -63,8 +62,30 @@ FASTCONV_INLINE void set_squares(PaddedRow& squares, const float* x, std::int64_
   });
 }
 
+// The window that networks use, of two channels before and two after: squares stay in registers.
+template <class Power>
+void forward_of_five(const LocalResponseRows& r, Power power, const float* x, float* y) {
+  for (std::int64_t row = 0; row < r.rows; ++row, x += r.channels, y += r.channels) {
+    const auto square = [&](std::int64_t c) {
+      const std::int64_t left = r.channels - c;
+      const vf v = left >= W ? load(x + c) : left > 0 ? load_first(x + c, left) : zero();
+      return v * v;
+    };
+    vf before = zero(), here = square(0);
+    for_each_vector(r.channels, [&](std::int64_t c, auto lanes) {
+      const vf after = square(c + W);
+      const vf total = here + (shifted<W - 1>(before, here) + shifted<1>(here, after)) +
+                       (shifted<W - 2>(before, here) + shifted<2>(here, after));
+      const vf scale = fma(total, set1(r.alpha), set1(r.k));
+      lanes.store_at(y + c, lanes.load_at(x + c) * power(scale));
+      before = here, here = after;
+    });
+  }
+}
+
 template <class Power>
 void forward_with(const LocalResponseRows& r, Power power, const float* x, float* y) {
+  if (r.before == 2 && r.after == 2) return forward_of_five(r, power, x, y);
   PaddedRow squares(r.scratch, r.channels, r.before, r.after);
   for (std::int64_t row = 0; row < r.rows; ++row, x += r.channels, y += r.channels) {
     set_squares(squares, x, r.channels);
@@ -99,13 +120,18 @@ void backward_with(const LocalResponseRows& r, Power power, const float* grad_y,
   }
 }
 
+// Whether scales are normal numbers, or infinite, to the power of -3/4.
+bool is_simple(const LocalResponseRows& r) {
+  return r.beta == 0.75f && r.alpha >= 0 && r.k >= 1.17549435e-38f;
+}
+
 void forward(const LocalResponseRows& r, const float* x, float* y) {
-  if (r.beta == 0.75f) return forward_with(r, ThreeQuarters{}, x, y);
+  if (is_simple(r)) return forward_with(r, ThreeQuarters{}, x, y);
   forward_with(r, AnyPower{-r.beta}, x, y);
 }
 
 void backward(const LocalResponseRows& r, const float* grad_y, const float* x, float* grad_x) {
-  if (r.beta == 0.75f) return backward_with(r, ThreeQuarters{}, grad_y, x, grad_x);
+  if (is_simple(r)) return backward_with(r, ThreeQuarters{}, grad_y, x, grad_x);
   backward_with(r, AnyPower{-r.beta}, grad_y, x, grad_x);
 }
 

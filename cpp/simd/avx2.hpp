@@ -44,6 +44,15 @@ FASTCONV_INLINE void stream_end() { _mm_sfence(); }
 FASTCONV_INLINE __m256i round_to_int(vf x) { return _mm256_cvtps_epi32(x); }
 FASTCONV_INLINE vf to_float(__m256i x) { return _mm256_cvtepi32_ps(x); }
 
+// Lanes N to N + W - 1 of one vector behind another.
+template <int N>
+FASTCONV_INLINE vf shifted(vf low, vf high) {
+  const __m256i a = _mm256_castps_si256(low), b = _mm256_castps_si256(high);
+  const __m256i middle = _mm256_permute2x128_si256(a, b, 0x21);
+  return _mm256_castsi256_ps(N < 4 ? _mm256_alignr_epi8(middle, a, N % 4 * 4)
+                                   : _mm256_alignr_epi8(b, middle, N % 4 * 4));
+}
+
 // a0 b0 a1 b1 ... of the lower halves; of the upper halves.
 FASTCONV_INLINE vf zip_low(vf a, vf b) {
   const vf low = _mm256_unpacklo_ps(a, b), high = _mm256_unpackhi_ps(a, b);

@@ -43,6 +43,13 @@ FASTCONV_INLINE void stream_end() { _mm_sfence(); }
 FASTCONV_INLINE __m512i round_to_int(vf x) { return _mm512_cvtps_epi32(x); }
 FASTCONV_INLINE vf to_float(__m512i x) { return _mm512_cvtepi32_ps(x); }
 
+// Lanes N to N + W - 1 of one vector behind another.
+template <int N>
+FASTCONV_INLINE vf shifted(vf low, vf high) {
+  const __m512i a = _mm512_castps_si512(low), b = _mm512_castps_si512(high);
+  return _mm512_castsi512_ps(_mm512_alignr_epi32(b, a, N));
+}
+
 // a0 b0 a1 b1 ... of the lower halves; of the upper halves.
 FASTCONV_INLINE vf zip_low(vf a, vf b) {
   return _mm512_permutex2var_ps(

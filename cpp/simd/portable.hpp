@@ -50,6 +50,14 @@ FASTCONV_INLINE vf to_float(vint x) {
             static_cast<float>(x[3])};
 }
 
+// Lanes N to N + W - 1 of one vector behind another.
+template <int N>
+FASTCONV_INLINE vf shifted(vf low, vf high) {
+  vf v;
+  for (int i = 0; i < W; ++i) v[i] = N + i < W ? low[N + i] : high[N + i - W];
+  return v;
+}
+
 // a0 b0 a1 b1 ... of the lower halves; of the upper halves.
 FASTCONV_INLINE vf zip_low(vf a, vf b) { return vf{a[0], b[0], a[1], b[1]}; }
 FASTCONV_INLINE vf zip_high(vf a, vf b) { return vf{a[2], b[2], a[3], b[3]}; }
