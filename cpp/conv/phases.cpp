@@ -47,6 +47,14 @@ std::int64_t PhaseReader::memory_floats(const Conv2dParams& p, std::int64_t side
          side * stride * p.in_channels;
 }
 
+bool PhaseReader::in_two_lines(std::int64_t lanes) const {
+  const std::int64_t run = stride_ * channels_, floats = stride_ * run;
+  for (std::int64_t c = 0; c < floats; c += lanes) {
+    if ((std::min(c + lanes, floats) - 1) / run > c / run + 1) return false;
+  }
+  return true;
+}
+
 void PhaseReader::read(const float* picture, std::int64_t x_pixel, PictureSize in, std::int64_t y,
                        std::int64_t x) {
   const std::int64_t run = stride_ * channels_, pixels = side_ * stride_;
@@ -58,7 +66,10 @@ void PhaseReader::read(const float* picture, std::int64_t x_pixel, PictureSize i
     const float* from = picture + ((y + i) * in.w + x) * x_pixel;
     if (outside || !dense) {
       std::fill_n(line_, pixels * channels_, 0.0f);
-      for (std::int64_t j = begin; j < end && !outside; ++j) {
+      if (!outside && x_pixel == channels_) {
+        std::copy_n(from + begin * channels_, (end - begin) * channels_, line_ + begin * channels_);
+      }
+      for (std::int64_t j = begin; j < end && !outside && x_pixel != channels_; ++j) {
         std::copy_n(from + j * x_pixel, channels_, line_ + j * channels_);
       }
       from = line_;

@@ -38,6 +38,14 @@ class PhaseReader {
   void read(const float* picture, std::int64_t x_pixel, PictureSize in, std::int64_t y,
             std::int64_t x);
 
+  // Whether no vector of a pixel comes from more than two lines of the picture.
+  bool in_two_lines(std::int64_t lanes) const;
+  // Whether a square lies in a dense picture.
+  bool inside(std::int64_t x_pixel, PictureSize in, std::int64_t y, std::int64_t x) const {
+    const std::int64_t pixels = side_ * stride_;
+    return x_pixel == channels_ && y >= 0 && x >= 0 && y + pixels <= in.h && x + pixels <= in.w;
+  }
+
   const float* pixel(std::int64_t i) const { return square_ + i * pixel_floats_; }
 
  private:

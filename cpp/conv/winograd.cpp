@@ -307,6 +307,7 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
     float* zeros = m + m_floats;
     if (stride == 1) std::fill_n(zeros, channels, 0.0f);
     PhaseReader phases(params_, t_, m + m_floats);
+    const bool in_two_lines = stride > 1 && phases.in_two_lines(tiles_->lanes);
     const float* pixels[kMaxPositions];
     for (std::int64_t i = 0; i < positions && stride > 1; ++i) pixels[i] = phases.pixel(i);
     // Register tiles, for each kind of position.
@@ -324,16 +325,24 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
         const bool short_h = p.lines.is_short(tile_y), short_w = p.columns.is_short(tile_x);
         const std::int64_t y0 = p.lines.begin(tile_y) * stride - params_.pad_top;
         const std::int64_t x0 = p.columns.begin(tile_x) * stride - params_.pad_left;
-        if (stride > 1) phases.read(x + image * in.h * in.w * x_pixel, x_pixel, in, y0, x0);
+        float* v_tile = v + order.next(short_h, short_w) * p.v_row;
+        const float* picture = x + image * in.h * in.w * x_pixel;
+        if (in_two_lines && phases.inside(x_pixel, in, y0, x0)) {
+          const std::int64_t line = in.w * x_pixel;
+          const PhaseTile tile = {picture + y0 * line + x0 * x_pixel, line, stride * x_pixel,
+                                  stride};
+          kernels_->input_phases[short_h][short_w](tile, v_tile, v_position);
+          return;
+        }
+        if (stride > 1) phases.read(picture, x_pixel, in, y0, x0);
         for (std::int64_t y = 0; y < t_ && stride == 1; ++y) {
           const bool line = y0 + y >= 0 && y0 + y < in.h;
-          const float* from = x + ((image * in.h + y0 + y) * in.w + x0) * x_pixel;
+          const float* from = picture + ((y0 + y) * in.w + x0) * x_pixel;
           for (std::int64_t j = 0; j < t_; ++j) {
             pixels[y * t_ + j] = line && x0 + j >= 0 && x0 + j < in.w ? from + j * x_pixel : zeros;
           }
         }
-        kernels_->input[short_h][short_w](pixels, channels,
-                                          v + order.next(short_h, short_w) * p.v_row, v_position);
+        kernels_->input[short_h][short_w](pixels, channels, v_tile, v_position);
       });
 
       std::int64_t n_row_tiles[4];

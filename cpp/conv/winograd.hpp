@@ -43,11 +43,21 @@ struct WinogradOutput {
   std::int64_t height, width;  // pixels of the tile inside the picture
 };
 
+// A tile of a picture's phases (phases.hpp) where it lies in the picture.
+struct PhaseTile {
+  const float* first;
+  std::int64_t line;    // floats from one line of the picture to the next
+  std::int64_t run;     // floats of a pixel of the phases that lie in one line
+  std::int64_t stride;  // lines of the picture in one of the phases
+};
+
 struct WinogradForm {
   // [short one line][short one column], null where tiles of the form are never short. Pixels of one
   // tile, t a line, each `channels` floats -> V, position p at v + p * v_stride.
   void (*input[2][2])(const float* const* pixels, std::int64_t channels, float* v,
                       std::int64_t v_stride);
+  // The same of a picture's phases, where no vector of a pixel comes from more than two lines.
+  void (*input_phases[2][2])(const PhaseTile& tile, float* v, std::int64_t v_stride);
   void (*output[2][2])(const WinogradOutput& job);
   // The taps, each `floats` (a multiple of the lanes), one after another -> U, position p at
   // u + p * u_stride.

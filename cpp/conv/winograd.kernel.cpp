@@ -230,17 +230,12 @@ void weights(const float* taps, std::int64_t floats, float* u, std::int64_t u_st
 }
 
 // A tile that is short one way has no first position that way.
-template <int T, int SHORT_H, int SHORT_W, bool WHOLE>
-FASTCONV_INLINE void input_block(const float* const* pixels, std::int64_t c, std::int64_t lanes,
-                                 float* v, std::int64_t v_stride) {
+template <int T, int SHORT_H, int SHORT_W, bool WHOLE, class Load>
+FASTCONV_INLINE void input_block(const Load& load_at, std::int64_t lanes, float* v,
+                                 std::int64_t v_stride) {
   both_ways<T - SHORT_H, T - SHORT_H, T - SHORT_W, T - SHORT_W>(
-      [&](int i, int j) {
-        const float* p = pixels[i * T + j] + c;
-        return WHOLE ? load(p) : load_first(p, lanes);
-      },
-      FASTCONV_LINE(input_line),
-      [&](int i, int j, vf value) {
-        float* p = v + ((i + SHORT_H) * T + j + SHORT_W) * v_stride + c;
+      load_at, FASTCONV_LINE(input_line), [&](int i, int j, vf value) {
+        float* p = v + ((i + SHORT_H) * T + j + SHORT_W) * v_stride;
         WHOLE ? store(p, value) : store_first(p, value, lanes);
       });
 }
@@ -249,10 +244,32 @@ template <int T, int SHORT_H, int SHORT_W>
 void input(const float* const* pixels, std::int64_t channels, float* v, std::int64_t v_stride) {
   std::int64_t c = 0;
   for (; c + W <= channels; c += W) {
-    input_block<T, SHORT_H, SHORT_W, true>(pixels, c, W, v, v_stride);
+    const auto load_at = [&](int i, int j) { return load(pixels[i * T + j] + c); };
+    input_block<T, SHORT_H, SHORT_W, true>(load_at, W, v + c, v_stride);
   }
   if (c < channels) {
-    input_block<T, SHORT_H, SHORT_W, false>(pixels, c, channels - c, v, v_stride);
+    const auto load_at = [&](int i, int j) {
+      return load_first(pixels[i * T + j] + c, channels - c);
+    };
+    input_block<T, SHORT_H, SHORT_W, false>(load_at, channels - c, v + c, v_stride);
+  }
+}
+
+template <int T, int SHORT_H, int SHORT_W>
+void input_phases(const PhaseTile& tile, float* v, std::int64_t v_stride) {
+  const std::int64_t channels = tile.stride * tile.run, row = tile.stride * tile.line;
+  for (std::int64_t c = 0; c < channels; c += W) {
+    const std::int64_t lanes = channels - c < W ? channels - c : W;
+    const std::int64_t line = c / tile.run, left = (line + 1) * tile.run - c;
+    const std::int64_t from_first = left < lanes ? left : lanes;
+    const float* first = tile.first + line * tile.line + c - line * tile.run;
+    const float* second = tile.first + (line + 1) * tile.line - left;
+    const auto load_at = [&](int i, int j) {
+      const std::int64_t at = i * row + j * tile.run;
+      return (vf)((vi)load_first(first + at, from_first) |
+                  (vi)load_lanes(second + at, from_first, lanes));
+    };
+    input_block<T, SHORT_H, SHORT_W, false>(load_at, lanes, v + c, v_stride);
   }
 }
 
@@ -308,9 +325,11 @@ template <int M, int R>
 constexpr WinogradForm form() {
   constexpr int T = M + R - 1;
   if constexpr (T % 2 == 1) {
-    return {{{input<T, 0, 0>}}, {{output<M, T, 0, 0>}}, weights<T, R>};
+    return {{{input<T, 0, 0>}}, {{input_phases<T, 0, 0>}}, {{output<M, T, 0, 0>}}, weights<T, R>};
   } else {
     return {{{input<T, 0, 0>, input<T, 0, 1>}, {input<T, 1, 0>, input<T, 1, 1>}},
+            {{input_phases<T, 0, 0>, input_phases<T, 0, 1>},
+             {input_phases<T, 1, 0>, input_phases<T, 1, 1>}},
             {{output<M, T, 0, 0>, output<M, T, 0, 1>}, {output<M, T, 1, 0>, output<M, T, 1, 1>}},
             weights<T, R>};
   }

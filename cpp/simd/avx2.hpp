@@ -26,6 +26,10 @@ FASTCONV_INLINE __m256i first_lanes(std::int64_t n) {
 FASTCONV_INLINE vf load_first(const float* p, std::int64_t n) {
   return _mm256_maskload_ps(p, first_lanes(n));
 }
+// Lanes `begin` to `end`.
+FASTCONV_INLINE vf load_lanes(const float* p, std::int64_t begin, std::int64_t end) {
+  return _mm256_maskload_ps(p, _mm256_andnot_si256(first_lanes(begin), first_lanes(end)));
+}
 FASTCONV_INLINE void store_first(float* p, vf v, std::int64_t n) {
   _mm256_maskstore_ps(p, first_lanes(n), v);
 }

@@ -25,6 +25,10 @@ FASTCONV_INLINE __mmask16 first_lanes(std::int64_t n) {
 FASTCONV_INLINE vf load_first(const float* p, std::int64_t n) {
   return _mm512_maskz_loadu_ps(first_lanes(n), p);
 }
+// Lanes `begin` to `end`.
+FASTCONV_INLINE vf load_lanes(const float* p, std::int64_t begin, std::int64_t end) {
+  return _mm512_maskz_loadu_ps(_kandn_mask16(first_lanes(begin), first_lanes(end)), p);
+}
 FASTCONV_INLINE void store_first(float* p, vf v, std::int64_t n) {
   _mm512_mask_storeu_ps(p, first_lanes(n), v);
 }

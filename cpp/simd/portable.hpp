@@ -26,6 +26,12 @@ FASTCONV_INLINE vf load_first(const float* p, std::int64_t n) {
   for (int i = 0; i < n; ++i) v[i] = p[i];
   return v;
 }
+// Lanes `begin` to `end`.
+FASTCONV_INLINE vf load_lanes(const float* p, std::int64_t begin, std::int64_t end) {
+  vf v{};
+  for (std::int64_t i = begin; i < end; ++i) v[i] = p[i];
+  return v;
+}
 FASTCONV_INLINE void store_first(float* p, vf v, std::int64_t n) {
   for (int i = 0; i < n; ++i) p[i] = v[i];
 }
