@@ -197,12 +197,12 @@ void bind_conv(py::module_& m) {
           },
           py::arg("x"), py::arg("residual"), py::arg("out"));
 
-  py::class_<PooledPlaneConv2d>(m, "PooledPlaneConv2d")
+  py::class_<PooledConv2d>(m, "PooledConv2d")
       .def(py::init([](const py::array& weight, const py::object& bias, const Sides& padding,
                        const py::object& activation) {
              const auto wv = input<float>("conv2d", "weight", weight, 4);
              const Conv2dParams p = make_params(wv[1], wv, {1, 1}, padding, {1, 1}, 1);
-             return std::make_unique<PooledPlaneConv2d>(
+             return std::make_unique<PooledConv2d>(
                  p, wv.data, optional_vector("conv2d", "bias", bias, p.out_channels),
                  to_activation("conv2d", activation));
            }),

@@ -240,7 +240,7 @@ void bind_network(py::module_& m) {
            })
       .def("add_conv2d_max_pool2d",
            [](BoundNetwork& self, const py::object& conv, const View& x, const View& y) {
-             self.add_conv2d_max_pool2d(shared<PooledPlaneConv2d>(conv), x, y);
+             self.add_conv2d_max_pool2d(shared<PooledConv2d>(conv), x, y);
            })
       .def("add_linear", [](BoundNetwork& self, const py::object& linear, const View& x,
                             const View& y) { self.add_linear(shared<PackedLinear>(linear), x, y); })

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "core/dispatch.hpp"
 #include "fastconv/conv.hpp"
@@ -23,7 +24,7 @@ struct PlaneJob {
   std::int64_t kernel_h, kernel_w, channels;
   std::int64_t x_row;                    // floats between lines of x
   std::int64_t lines, columns, y_pixel;  // of what is written
-  float* scratch;                        // 2 * channels * (columns + kPlaneSlack)
+  float* scratch;                        // 2 * channels * plane_pitch(columns), on a line
 };
 
 // Lines of outputs again, whose gradients (lines, columns, channels) come with the x that they saw:
@@ -40,10 +41,18 @@ struct PlaneGradientJob {
 constexpr std::int64_t kPlaneSlack = 32;
 constexpr std::int64_t kPlaneChannels = 8;
 
+// Floats between lines of scratch: whole vectors then split no line of the cache.
+inline std::int64_t plane_pitch(std::int64_t columns) {
+  return (columns + kPlaneSlack + 15) / 16 * 16;
+}
+
 // At most; kernels work on two or three channels at a time.
 inline std::int64_t plane_gradient_channels(std::int64_t channels) { return channels + 2; }
 
 struct PlaneKernels {
+  // `width` floats of each of some dense lines, to lines `pitch` floats apart.
+  void (*copy_lines)(const float* from, std::int64_t lines, std::int64_t width, float* to,
+                     std::int64_t pitch);
   void (*forward)(const PlaneJob& job, const float* x, float* y);
   void (*pooled)(const PlaneJob& job, const float* x, float* y);
   // Adds the gradient of the weights to the partial sums.
@@ -58,6 +67,13 @@ FASTCONV_DECLARE_KERNELS(PlaneKernels, plane_kernels)
 // matrices, and then has a gradient here.
 bool is_plane(const Conv2dParams& params);
 bool plane_pays(const Conv2dParams& params);
+
+// Weights (channels, taps) to (taps, channels), and the convolution with them. With `pooled`, y is
+// a quarter as large.
+std::vector<float> by_tap(const Conv2dParams& params, const float* weight);
+void run_plane(const Conv2dParams& params, bool pooled, std::int64_t batch, PictureSize in,
+               const float* x, const float* weight, const float* bias, Activation activation,
+               float* y, std::int64_t y_pixel);
 
 // As conv2d and its gradient.
 void plane_conv2d(const Conv2dParams& params, std::int64_t batch, PictureSize in, const float* x,

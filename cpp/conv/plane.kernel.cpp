@@ -1,6 +1,7 @@
 #include "conv/plane.hpp"
 
 #include "simd/activation.hpp"
+#include "simd/lanes.hpp"
 #include "simd/simd.hpp"
 
 namespace fastconv {
@@ -10,35 +11,41 @@ namespace {
 // Channels at a time: 2 lines x 2 vectors of each, beside two of x and a weight.
 constexpr int kMaxChannels = kRegisters == 32 ? 6 : 3;
 
+// What a line of x adds to 2 W outputs of C channels: above, of which `w` are the weights, and of
+// the line below.
+template <int C, bool ABOVE, bool BELOW>
+FASTCONV_INLINE void add_line(const PlaneJob& job, const float* x, const float* w,
+                              const float* w_below, vf (&sums)[C][2][2]) {
+#pragma GCC unroll 2
+  for (std::int64_t j = 0; j < job.kernel_w; ++j, w += job.channels, w_below += job.channels) {
+    const vf left = load(x + j), right = load(x + j + W);
+#pragma GCC unroll 6
+    for (int c = 0; ABOVE && c < C; ++c) {
+      const vf weight = set1(w[c]);
+      sums[c][0][0] = fma(left, weight, sums[c][0][0]);
+      sums[c][0][1] = fma(right, weight, sums[c][0][1]);
+    }
+#pragma GCC unroll 6
+    for (int c = 0; BELOW && c < C; ++c) {
+      const vf weight = set1(w_below[c]);
+      sums[c][1][0] = fma(left, weight, sums[c][1][0]);
+      sums[c][1][1] = fma(right, weight, sums[c][1][1]);
+    }
+  }
+}
+
 // Channels [first, first + C) of 2 W outputs of two lines, whose windows start at x, without bias.
 template <int C>
 FASTCONV_INLINE void convolve(const PlaneJob& job, const float* x, std::int64_t first,
                               vf (&sums)[C][2][2]) {
-  // Row i of the windows of the first line is row i - 1 of those of the second.
-  for (std::int64_t i = 0; i <= job.kernel_h; ++i) {
-    const float* row = x + i * job.x_row;
-    const float* weight = job.weight + i * job.kernel_w * job.channels + first;
-    const float* before = weight - job.kernel_w * job.channels;
-    for (std::int64_t j = 0; j < job.kernel_w; ++j) {
-      const vf left = load(row + j), right = load(row + j + W);
-      if (i < job.kernel_h) {
-#pragma GCC unroll 6
-        for (int c = 0; c < C; ++c) {
-          const vf w = set1(weight[j * job.channels + c]);
-          sums[c][0][0] = fma(left, w, sums[c][0][0]);
-          sums[c][0][1] = fma(right, w, sums[c][0][1]);
-        }
-      }
-      if (i > 0) {
-#pragma GCC unroll 6
-        for (int c = 0; c < C; ++c) {
-          const vf w = set1(before[j * job.channels + c]);
-          sums[c][1][0] = fma(left, w, sums[c][1][0]);
-          sums[c][1][1] = fma(right, w, sums[c][1][1]);
-        }
-      }
-    }
+  const std::int64_t size = job.kernel_w * job.channels;  // of a line's weights
+  const float* w = job.weight + first;
+  // Line i of the windows above is line i - 1 of those below.
+  add_line<C, true, false>(job, x, w, w, sums);
+  for (std::int64_t i = 1; i < job.kernel_h; ++i, w += size) {
+    add_line<C, true, true>(job, x + i * job.x_row, w + size, w, sums);
   }
+  add_line<C, false, true>(job, x + job.kernel_h * job.x_row, w, w, sums);
 }
 
 // Adds the bias, activates and stores V vectors of each channel, vectors `step` apart.
@@ -86,6 +93,15 @@ FASTCONV_INLINE void lines_of(const PlaneJob& job, const float* x, std::int64_t 
   }
 }
 
+void copy_lines(const float* from, std::int64_t lines, std::int64_t width, float* to,
+                std::int64_t pitch) {
+  for (std::int64_t i = 0; i < lines; ++i) {
+    for_vectors(width, [&](std::int64_t at, auto vector) {
+      vector(to + i * pitch + at, vector(from + i * width + at));
+    });
+  }
+}
+
 // At most N channels, `pitch` apart, of all columns to pixels, y_pixel apart. Whole blocks of N are
 // copied where they spill over pixels yet to come only.
 template <int N>
@@ -127,7 +143,7 @@ FASTCONV_INLINE void line_to_pixels(const PlaneJob& job, const float* line, std:
 
 template <bool pooled>
 void forward(const PlaneJob& job, const float* x, float* y) {
-  const std::int64_t pitch = job.columns + kPlaneSlack, y_row = job.columns * job.y_pixel;
+  const std::int64_t pitch = plane_pitch(job.columns), y_row = job.columns * job.y_pixel;
   for (std::int64_t line = 0; line < job.lines; line += pooled ? 1 : 2) {
     const float* from = x + (pooled ? 2 * line : line) * job.x_row;
     std::int64_t c = 0;
@@ -255,7 +271,8 @@ void sum_gradient(const PlaneGradientJob& job, float* grad_weight, std::int64_t 
 }  // namespace
 
 extern const PlaneKernels plane_kernels_table;
-const PlaneKernels plane_kernels_table = {forward<false>, forward<true>, gradient, sum_gradient};
+const PlaneKernels plane_kernels_table = {copy_lines, forward<false>, forward<true>, gradient,
+                                          sum_gradient};
 
 }  // namespace FASTCONV_ISA
 }  // namespace fastconv

@@ -9,30 +9,6 @@ namespace fastconv {
 namespace FASTCONV_ISA {
 namespace {
 
-// Row i of a group. Multiples of the stride up to 6 come from s, 3s and 5s by the CPU's own
-// addressing (base + index * {1, 2, 4}), so that a 14-row tile needs seven registers, not fourteen.
-FASTCONV_INLINE const char* row_address(const char* p, std::ptrdiff_t s, std::ptrdiff_t s3,
-                                        std::ptrdiff_t s5, int i) {
-  switch (i) {
-    case 0:
-      return p;
-    case 1:
-      return p + s;
-    case 2:
-      return p + 2 * s;
-    case 3:
-      return p + s3;
-    case 4:
-      return p + 4 * s;
-    case 5:
-      return p + s5;
-    default:
-      return p + 2 * s3;
-  }
-}
-
-FASTCONV_INLINE vf broadcast(const char* p) { return set1(*reinterpret_cast<const float*>(p)); }
-
 // The epilogue: what follows the sum over k, in the order of the formula in tile.hpp.
 template <int ROWS, int VECS, bool WHOLE>
 FASTCONV_INLINE void write(const TileJob& job, const Tile& tile, std::int64_t n,

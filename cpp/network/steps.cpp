@@ -176,13 +176,13 @@ void Network::add_conv2d(std::shared_ptr<const PackedConv2d> conv, const View& x
       });
 }
 
-void Network::add_conv2d_max_pool2d(std::shared_ptr<const PooledPlaneConv2d> conv, const View& x,
+void Network::add_conv2d_max_pool2d(std::shared_ptr<const PooledConv2d> conv, const View& x,
                                     const View& y) {
   constexpr const char* op = "conv2d";
   impl_->check_read(op, x);
   impl_->check_write(op, y);
   require_dense(op, x);
-  require_equal(op, "channels", x.c, 1);
+  require_equal(op, "channels", x.c, conv->params().in_channels);
   const PictureSize size = conv->output_size(x.n, {x.h, x.w});
   require_size(op, y, x.n, size.h, size.w, conv->params().out_channels);
   impl_->add([conv = std::move(conv), x, y](const Memories& at) {

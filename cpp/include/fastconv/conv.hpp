@@ -72,15 +72,15 @@ class PackedConv2d {
   std::unique_ptr<Impl> impl_;
 };
 
-// A convolution of pictures with one channel, stride and dilation 1, its activation, and max
-// pooling of 2x2 windows of the result (an odd last line or column is left out), in one pass: the
-// first layers of networks for grey pictures. Safe to run from several threads at once.
-class PooledPlaneConv2d {
+// A convolution of stride 1, dilation 1 and one group, its activation, and max pooling of 2x2
+// windows of the result (an odd last line or column is left out), in one pass: for layers with few
+// input channels. Safe to run from several threads at once.
+class PooledConv2d {
  public:
   // As PackedConv2d. The activation must not fall anywhere.
-  PooledPlaneConv2d(const Conv2dParams& params, const float* weight, const float* bias,
+  PooledConv2d(const Conv2dParams& params, const float* weight, const float* bias,
                     Activation activation);
-  ~PooledPlaneConv2d();
+  ~PooledConv2d();
 
   const Conv2dParams& params() const;
   PictureSize output_size(std::int64_t batch, PictureSize in) const;

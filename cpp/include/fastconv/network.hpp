@@ -65,7 +65,7 @@ class Network {
   void add_conv2d(std::shared_ptr<const PackedConv2d> conv, const View& x, const View* residual,
                   const View& y);
   // The maxima of 2x2 windows of a convolution of pictures with one channel.
-  void add_conv2d_max_pool2d(std::shared_ptr<const PooledPlaneConv2d> conv, const View& x,
+  void add_conv2d_max_pool2d(std::shared_ptr<const PooledConv2d> conv, const View& x,
                              const View& y);
   // activation(x * weight^T + bias), a row a pixel. Dense.
   void add_linear(std::shared_ptr<const PackedLinear> linear, const View& x, const View& y);

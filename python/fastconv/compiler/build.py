@@ -88,7 +88,7 @@ class _Builder:
         self._network.add_conv2d(self._packer.conv2d(node), x, residual, rest[-1])
 
     def conv2d_max_pool2d(self, node: Node, x: _core.View, y: _core.View) -> None:
-        self._network.add_conv2d_max_pool2d(self._packer.pooled_plane(node), x, y)
+        self._network.add_conv2d_max_pool2d(self._packer.pooled_conv2d(node), x, y)
 
     def linear(self, node: Node, x: _core.View, y: _core.View) -> None:
         self._network.add_linear(self._packer.linear(node), x, y)

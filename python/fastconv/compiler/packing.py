@@ -45,7 +45,7 @@ class Packer:
         self._weights = weights
         self._convolutions: dict[Weight, dict[str, _core.PackedConv2d]] = {}
         self._linears: dict[Weight, _core.PackedLinear] = {}
-        self._planes: dict[Weight, _core.PooledPlaneConv2d] = {}
+        self._pooled: dict[Weight, _core.PooledConv2d] = {}
         self._algorithms: dict[Node, str] = {}
 
     def conv2d(self, node: Node) -> _core.PackedConv2d:
@@ -82,16 +82,16 @@ class Packer:
         """Pack what has a choice for one algorithm from now on."""
         self._forced = algorithm
 
-    def pooled_plane(self, node: Node) -> _core.PooledPlaneConv2d:
-        """Return the packed weights of a convolution of one channel that pools its result."""
-        packed = self._planes.get(node["weight"])
+    def pooled_conv2d(self, node: Node) -> _core.PooledConv2d:
+        """Return the packed weights of a convolution that pools its result."""
+        packed = self._pooled.get(node["weight"])
         if packed is None:
             (top, bottom), (left, right) = node["padding"]
             sides = (top, bottom, left, right)
-            packed = _core.PooledPlaneConv2d(
+            packed = _core.PooledConv2d(
                 node["weight"].array(), _bias(node), sides, node["activation"]
             )
-            self._planes[node["weight"]] = packed
+            self._pooled[node["weight"]] = packed
         return packed
 
     def linear(self, node: Node) -> _core.PackedLinear:

@@ -1,4 +1,4 @@
-"""First layers on grey pictures: convolution, activation and pooling in one pass."""
+"""Few input channels: convolution, activation and pooling in one pass."""
 
 from __future__ import annotations
 
@@ -39,12 +39,31 @@ def test_agrees_with_its_layers(isa, channels, kernel, padding, shape):
     check(net, (batch, 1, height, width))
 
 
+@pytest.mark.parametrize(
+    "inputs, outputs, kernel, padding, shape",
+    [
+        (6, 16, 5, 0, (3, 14, 14)),
+        (3, 9, 1, 0, (2, 2, 3)),
+        (2, 33, (4, 3), (0, 2), (3, 11, 37)),
+        (8, 16, 3, 1, (1, 71, 31)),  # several bands and tiles
+        (5, 24, (2, 5), 4, (2, 5, 6)),
+    ],
+)
+def test_several_channels_agree_with_their_layers(isa, inputs, outputs, kernel, padding, shape):
+    batch, height, width = shape
+    conv = nn.Conv2d(inputs, outputs, kernel, padding=padding)
+    net = nn.Sequential(conv, nn.ReLU(), nn.MaxPool2d(2))
+    assert steps(net, (batch, inputs, height, width)) == {"conv2d_max_pool2d": 1}
+    check(net, (batch, inputs, height, width))
+
+
+@pytest.mark.parametrize("channels", [1, 4])
 @pytest.mark.parametrize("activation", [None, nn.ReLU6(), nn.LeakyReLU(0.2)])
-def test_activations_that_never_fall(activation):
-    parts = [nn.Conv2d(1, 8, 3), *([activation] if activation else []), nn.MaxPool2d(2)]
+def test_activations_that_never_fall(activation, channels):
+    parts = [nn.Conv2d(channels, 10, 3), *([activation] if activation else []), nn.MaxPool2d(2)]
     net = nn.Sequential(*parts)
-    assert steps(net, (2, 1, 12, 14)) == {"conv2d_max_pool2d": 1}
-    check(net, (2, 1, 12, 14))
+    assert steps(net, (2, channels, 12, 14)) == {"conv2d_max_pool2d": 1}
+    check(net, (2, channels, 12, 14))
 
 
 @pytest.mark.parametrize(
@@ -56,6 +75,9 @@ def test_activations_that_never_fall(activation):
         [nn.Conv2d(1, 8, 3), nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True)],  # of 11 lines
         [nn.Conv2d(1, 8, 3, stride=2), nn.ReLU(), nn.MaxPool2d(2)],
         [nn.Conv2d(2, 8, 3), nn.ReLU(), nn.MaxPool2d(2)],
+        [nn.Conv2d(8, 64, 5), nn.ReLU(), nn.MaxPool2d(2)],
+        [nn.Conv2d(9, 16, 3), nn.ReLU(), nn.MaxPool2d(2)],
+        [nn.Conv2d(2, 16, 3, groups=2), nn.ReLU(), nn.MaxPool2d(2)],
         [nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2)],
     ],
 )
@@ -66,15 +88,16 @@ def test_others_are_left_alone(parts):
     check(net, shape)
 
 
-def test_nan_reaches_its_maxima():
-    net = randomise(nn.Sequential(nn.Conv2d(1, 3, 3), nn.MaxPool2d(2)))
-    x = pictures(1, 1, 10, 10)
+@pytest.mark.parametrize("inputs, outputs", [(1, 3), (3, 9)])
+def test_nan_reaches_its_maxima(inputs, outputs):
+    net = randomise(nn.Sequential(nn.Conv2d(inputs, outputs, 3), nn.MaxPool2d(2)))
+    x = pictures(1, inputs, 10, 10)
     x[0, 0, 4, 5] = np.nan
     y = fastconv.compile(net, x.shape)(x)
     with use_conv_algorithm("direct"):  # others may spread a NaN over more pixels
         expected = net(x).numpy()
     np.testing.assert_array_equal(np.isnan(y), np.isnan(expected))
-    assert np.isnan(y).sum() == 3 * 4
+    assert np.isnan(y).sum() == outputs * 4
 
 
 def test_the_same_bits_at_any_number_of_threads():
@@ -89,7 +112,7 @@ def test_lenets_first_layer_is_one_step_in_its_table():
     net = models.lenet5()
     assert [node.op for node in graph_of(net, (1, 1, 28, 28)).nodes][:2] == [
         "conv2d_max_pool2d",
-        "conv2d",
+        "conv2d_max_pool2d",
     ]
     first = repr(fastconv.compile(net, (1, 1, 28, 28))).splitlines()[4]
     assert "conv 5x5 + relu + max pool 2x2/2" in first
