@@ -158,6 +158,32 @@ void max_pool2d(const PoolShape& shape, const PoolWindow& window, const float* x
 
 namespace {
 
+// How lines of inputs come from lines of outputs, as SpreadRow wants it; empty unless each column
+// is in one window, and channels are few.
+struct Spread {
+  std::vector<std::int64_t> starts;
+  std::vector<std::int32_t> lanes, columns;
+
+  Spread(const std::vector<Span>& readers, std::int64_t channels) {
+    const std::int64_t width = pool_kernels().lanes;
+    const auto floats = static_cast<std::int64_t>(readers.size()) * channels;
+    if (channels >= width) return;
+    for (std::int64_t i = 0; i < round_up(floats, width); ++i) {
+      // Lanes past the end are of column -1.
+      const Span& windows = readers[static_cast<std::size_t>(std::min(i, floats - 1) / channels)];
+      const std::int64_t from = windows.begin * channels + i % channels;
+      if (i % width == 0) starts.push_back(windows.begin * channels);
+      const std::int64_t lane = i < floats ? from - starts.back() : 0;
+      if (windows.end - windows.begin != 1 || lane < 0 || lane >= width) {
+        starts.clear();
+        return;
+      }
+      lanes.push_back(static_cast<std::int32_t>(lane));
+      columns.push_back(i < floats ? static_cast<std::int32_t>(i / channels) : -1);
+    }
+  }
+};
+
 // Every input looks for itself among the outputs that see it, in their order.
 bool gather_maxima(const PoolShape& shape, const PoolAxes& axes, const float* grad_y,
                    const std::int32_t* indices, float* grad_x) {
@@ -165,6 +191,8 @@ bool gather_maxima(const PoolShape& shape, const PoolAxes& axes, const float* gr
   const Tasks tasks = {shape.n, shape.h, shape.c, std::max<std::int64_t>(1, shape.c)};
   const std::int64_t y_row = axes.w.size() * shape.c, y_picture = axes.h.size() * y_row;
   const auto kernel = pool_kernels().max_backward;
+  const auto spread_kernel = pool_kernels().max_backward_spread;
+  const Spread spread(columns, shape.c);
   std::atomic<std::int64_t> added{0};
   const int members = team_size(tasks, shape.w * shape.c);
   parallel_team(members, [&](int member) {
@@ -172,16 +200,25 @@ bool gather_maxima(const PoolShape& shape, const PoolAxes& axes, const float* gr
     std::int64_t mine = 0;
     for (std::int64_t i = range.begin; i < range.end; ++i) {
       const Task task = task_at(tasks, i);
+      const Span windows = rows[static_cast<std::size_t>(task.row)];
+      float* line = grad_x + (task.picture * shape.h + task.row) * shape.w * shape.c;
+      if (!spread.starts.empty() && windows.end - windows.begin == 1) {
+        const std::int64_t first = task.picture * y_picture + windows.begin * y_row;
+        mine += spread_kernel({grad_y + first, indices + first, y_row, shape.w * shape.c,
+                               spread.starts.data(), spread.lanes.data(), spread.columns.data(),
+                               task.row * shape.w, line});
+        continue;
+      }
       MaxGradientRow row = {};
       row.grad_y = grad_y + task.picture * y_picture;
       row.indices = indices + task.picture * y_picture;
       row.y_row = y_row;
       row.channels = shape.c;
-      row.rows = rows[static_cast<std::size_t>(task.row)];
+      row.rows = windows;
       row.columns = columns.data();
       row.inputs = shape.w;
       row.first_index = task.row * shape.w;
-      row.grad_x = grad_x + (task.picture * shape.h + task.row) * shape.w * shape.c;
+      row.grad_x = line;
       mine += kernel(row);
     }
     added.fetch_add(mine, std::memory_order_relaxed);

@@ -59,13 +59,29 @@ struct MaxGradientRow {
   float* grad_x;
 };
 
+// The same of a line of few channels where each input is in one window: lane l of vector v is of
+// column columns[v * W + l], or of none, -1, and its window's float is starts[v] + lanes[v * W + l]
+// of the line.
+struct SpreadRow {
+  const float* grad_y;
+  const std::int32_t* indices;
+  std::int64_t y_floats, x_floats;
+  const std::int64_t* starts;
+  const std::int32_t* lanes;
+  const std::int32_t* columns;
+  std::int64_t first_index;
+  float* grad_x;
+};
+
 struct PoolKernels {
+  int lanes;
   void (*max)(const PoolRow& row);
   // Also writes where: h * width + w, laid out as y but dense in its own `pixel`.
   void (*max_with_indices)(const PoolRow& row, std::int64_t width, std::int32_t* indices,
                            std::int64_t pixel);
   // Returns how many gradients it added.
   std::int64_t (*max_backward)(const MaxGradientRow& row);
+  std::int64_t (*max_backward_spread)(const SpreadRow& row);
   void (*mean)(const PoolRow& row);
   void (*mean_backward)(const PoolGradientRow& row);
 };

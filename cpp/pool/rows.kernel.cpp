@@ -3,7 +3,7 @@
 // the window, over long contiguous runs even where channels are few.
 #include "pool/rows.hpp"
 
-#include "simd/simd.hpp"
+#include "simd/lanes.hpp"
 
 namespace fastconv {
 namespace FASTCONV_ISA {
@@ -231,6 +231,12 @@ void max_with_indices(const PoolRow& row, std::int64_t width, std::int32_t* indi
   }
 }
 
+std::int64_t sum(vi count) {
+  std::int64_t total = 0;
+  for (int lane = 0; lane < W; ++lane) total += count[lane];
+  return total;
+}
+
 // n <= W channels of the gradient of input column i; adds to `count` the gradients that came.
 template <class Lanes>
 FASTCONV_INLINE vf gather_max(const MaxGradientRow& row, std::int64_t i, std::int64_t channel,
@@ -282,9 +288,23 @@ std::int64_t max_backward(const MaxGradientRow& row) {
     }
     if (rest.n > 0) store_first(grad_x + whole, gather_max(row, i, whole, rest, count), rest.n);
   }
-  std::int64_t total = 0;
-  for (int lane = 0; lane < W; ++lane) total += count[lane];
-  return total;
+  return sum(count);
+}
+
+std::int64_t max_backward_spread(const SpreadRow& row) {
+  vi count = {};
+  const std::int64_t* start = row.starts;
+  for_vectors(row.x_floats, [&](std::int64_t i, auto vector) {
+    const std::int64_t from = *start++, left = row.y_floats - from, n = left < W ? left : W;
+    const vi lanes = (vi)load(as_floats(row.lanes) + i);
+    const vi column = (vi)load(as_floats(row.columns) + i);
+    const vi index = (vi)permute(load_first(as_floats(row.indices) + from, n), lanes);
+    const vi here = column + static_cast<std::int32_t>(row.first_index);
+    const vi hit = (vi)(index == here) & (vi)(column >= 0);
+    count = count - hit;
+    vector(row.grad_x + i, hit ? permute(load_first(row.grad_y + from, n), lanes) : zero());
+  });
+  return sum(count);
 }
 
 // V vectors, or n < W floats where V is 0, of the gradient of input column i.
@@ -326,8 +346,13 @@ void mean_backward(const PoolGradientRow& row) {
 }  // namespace
 
 extern const PoolKernels pool_kernels_table;
-const PoolKernels pool_kernels_table = {reduce_windows<Max, false>, max_with_indices, max_backward,
-                                        reduce_windows<Sum, true>, mean_backward};
+const PoolKernels pool_kernels_table = {W,
+                                        reduce_windows<Max, false>,
+                                        max_with_indices,
+                                        max_backward,
+                                        max_backward_spread,
+                                        reduce_windows<Sum, true>,
+                                        mean_backward};
 
 }  // namespace FASTCONV_ISA
 }  // namespace fastconv

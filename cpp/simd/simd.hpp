@@ -43,6 +43,9 @@ FASTCONV_INLINE vf zero() { return vf{}; }
 // mask ? a : b, bit by bit.
 FASTCONV_INLINE vf select(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
 
+// Lane i is lane order[i] of v.
+FASTCONV_INLINE vf permute(vf v, vi order) { return __builtin_shuffle(v, order); }
+
 // max and min that let a NaN in either operand through, as NumPy's do.
 FASTCONV_INLINE vf max_nan(vf a, vf b) { return a != a ? a : max(a, b); }
 FASTCONV_INLINE vf min_nan(vf a, vf b) { return a != a ? a : min(a, b); }
