@@ -78,7 +78,7 @@ class Blocked {
 Blocked::Blocked(const GemmShape& shape, const TileKernels& table) : s(shape), kernels(table) {
   k_blocks = std::max<std::int64_t>(1, ceil_div(s.k, kDepth));
   kc = std::max(kLine, round_up(ceil_div(s.k, k_blocks), kLine));
-  copy = s.lda % kL1SetStride == 0 && s.m > 4;
+  copy = s.trans_a || (s.lda % kL1SetStride == 0 && s.m > 4);
   a_row = copy ? kc + kLine : s.lda;
   divide(get_num_threads());
   const std::int64_t half_l2 = static_cast<std::int64_t>(l2_cache_bytes() / sizeof(float) / 2);
@@ -112,6 +112,10 @@ void Blocked::divide(int most_threads) {
 
 // A few rows of A for one block of k, written out.
 void Blocked::fill_strip(const float* a, Range rows, Range k, float* strip) const {
+  if (s.trans_a) {
+    kernels.transpose(a + k.begin * s.lda + rows.begin, s.lda, k.size(), rows.size(), strip, a_row);
+    return;
+  }
   for (std::int64_t i = rows.begin; i < rows.end; ++i, strip += a_row) {
     std::memcpy(strip, a + i * s.lda + k.begin, static_cast<std::size_t>(k.size()) * sizeof(float));
   }
@@ -156,25 +160,30 @@ void Blocked::multiply(const Operands& operands, Range rows, const Block& block,
     return Range{rows.begin + split(rows.size(), n_tiles, begin).begin,
                  rows.begin + split(rows.size(), n_tiles, end - 1).end};
   };
-  Tile tiles[kFirstTiles];
-  job.tiles = tiles;
-  for (std::int64_t i = 0; i < n_tiles; i += job.n_tiles) {
-    // With few panels, more tiles at a time: less of the time goes to what is around them.
-    job.n_tiles = i == 0 ? kFirstTiles : std::max<std::int64_t>(1, kFirstTiles / panels);
-    job.n_tiles = std::min(job.n_tiles, n_tiles - i);
-    const Range strip = rows_of(i, i + job.n_tiles);
+  // With few panels, more tiles at a time: less of the time goes to what is around them.
+  const std::int64_t at_once = std::max<std::int64_t>(1, kFirstTiles / panels);
+  for (std::int64_t i = 0; i < n_tiles; i += kFirstTiles) {
+    const std::int64_t count = std::min(kFirstTiles, n_tiles - i);
+    const Range strip = rows_of(i, i + count);
     if (copy) fill_strip(operands.a, strip, block.k, memory.strip);
-    for (std::int64_t t = 0; t < job.n_tiles; ++t) {
+    Tile tiles[kFirstTiles];
+    for (std::int64_t t = 0; t < count; ++t) {
       tiles[t] = tile(rows_of(i + t, i + t + 1), copy ? strip.begin : 0);
     }
     if (i == 0) {
+      job.tiles = tiles;
+      job.n_tiles = count;
       first_tiles(operands, block, job, memory.block);
       continue;
     }
     job.b = memory.block;
     job.n_begin = block.columns.begin;
     job.n_end = block.columns.end;
-    kernels.by_row(job);
+    for (std::int64_t t = 0; t < count; t += job.n_tiles) {
+      job.tiles = tiles + t;
+      job.n_tiles = std::min(at_once, count - t);
+      kernels.by_row(job);
+    }
   }
 }
 
@@ -226,7 +235,7 @@ void Blocked::run(const Operands& operands) const {
 
 }  // namespace
 
-bool blocking_pays(const GemmShape& s) { return !s.trans_a && s.m <= kMostRows; }
+bool blocking_pays(const GemmShape& s) { return s.m <= kMostRows; }
 
 void gemm_blocked(const GemmShape& s, float alpha, const float* a, const float* b, float beta,
                   float* c, const Epilogue& epilogue) {
