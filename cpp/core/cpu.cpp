@@ -93,6 +93,17 @@ std::size_t l2_cache_bytes() {
   return bytes;
 }
 
+int l1_cache_ways() {
+  static const int ways = [] {
+#if defined(_SC_LEVEL1_DCACHE_ASSOC)
+    const long value = sysconf(_SC_LEVEL1_DCACHE_ASSOC);
+    if (value > 0) return static_cast<int>(value);
+#endif
+    return 8;
+  }();
+  return ways;
+}
+
 std::string compiler() {
 #if defined(__clang__)
   return "Clang " __clang_version__;

@@ -61,23 +61,28 @@ def test_epilogue(m: int, activation: object, trans_b: bool) -> None:
 def test_deep_and_wide_products_are_blocked() -> None:
     check("gemm", array(30, 9000), array(9000, 40))  # several blocks of k
     check("gemm", array(700, 130), array(130, 300))  # several strips of rows
-    check("gemm", array(40, 2048), array(2048, 48))  # rows that share an L1 set are copied
+    check("gemm", array(40, 2048), array(2048, 48))  # rows that share an L1 set
     check("gemm", array(1024, 40), array(1024, 48), trans_a=True)
+    check("gemm", array(70, 1100), array(70, 45), trans_a=True)
     check("gemm", array(1100, 70), array(70, 45))  # so many rows that B is packed as a whole
 
 
+@pytest.mark.parametrize("trans_a", [False, True])  # read in place, and from strips
 @pytest.mark.parametrize("trans_b", [False, True])
-@pytest.mark.parametrize("k", [700, 1024])  # read in place, and from strips
+@pytest.mark.parametrize("k", [700, 1024])  # rows that share an L1 set may be copied
 @pytest.mark.parametrize("n", [1200, 1210])  # whole vectors of columns, and not
-def test_blocks_of_depth_and_columns(k: int, n: int, trans_b: bool, thread_counts: int) -> None:
+def test_blocks_of_depth_and_columns(
+    k: int, n: int, trans_a: bool, trans_b: bool, thread_counts: int
+) -> None:
     m = 75
     check(
         "gemm",
-        array(m, k),
+        array(k, m) if trans_a else array(m, k),
         array(n, k) if trans_b else array(k, n),
         alpha=0.5,
         beta=2.0,
         c=array(m, n, seed=1),
+        trans_a=trans_a,
         trans_b=trans_b,
         bias=array(n, seed=2),
         residual=array(m, n, seed=3),

@@ -26,6 +26,9 @@ void set_num_threads(int threads);
 // Bytes of one core's level-2 cache; a typical value where the system does not tell.
 std::size_t l2_cache_bytes();
 
+// Lines that one set of a core's level-1 cache holds; 8 where the system does not tell.
+int l1_cache_ways();
+
 // GFLOP/s of multiply-adds in registers, measured on all threads at once for about `seconds`: the
 // roof that other figures are shares of.
 double measure_peak_gflops(double seconds = 0.1);
