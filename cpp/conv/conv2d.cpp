@@ -312,7 +312,7 @@ PackedConv2d::PackedConv2d(const Conv2dParams& p, const float* weight, const flo
   impl_->algorithm =
       choose(algorithm, p, batch, in, weights_stay ? Weights::in_cache : Weights::from_memory);
   if (impl_->depthwise) {
-    impl_->weight = AlignedBuffer(p.out_channels * impl_->layout.k);
+    impl_->weight = AlignedBuffer::lasting(p.out_channels * impl_->layout.k);
     transpose_small(weight, p.out_channels, impl_->layout.k, impl_->weight.data());
   } else if (impl_->algorithm != ConvAlgorithm::direct) {
     const int tile = impl_->algorithm == ConvAlgorithm::winograd2 ? 2 : 4;
@@ -323,7 +323,7 @@ PackedConv2d::PackedConv2d(const Conv2dParams& p, const float* weight, const flo
           weight + g * group.out_channels * group.in_channels * p.kernel_h * p.kernel_w);
     }
   } else {
-    impl_->weight = AlignedBuffer(impl_->layout.floats());
+    impl_->weight = AlignedBuffer::lasting(impl_->layout.floats());
     impl_->layout.pack(p, weight, impl_->weight.data());
     if (algorithm == ConvAlgorithm::fastest) impl_->together = neighbours(p, batch, in);
     if (impl_->together > 1) {
@@ -333,7 +333,7 @@ PackedConv2d::PackedConv2d(const Conv2dParams& p, const float* weight, const flo
     }
   }
   if (bias != nullptr) {
-    impl_->bias = AlignedBuffer(p.out_channels);
+    impl_->bias = AlignedBuffer::lasting(p.out_channels);
     std::copy_n(bias, p.out_channels, impl_->bias.data());
   }
 }

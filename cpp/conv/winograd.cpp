@@ -225,7 +225,7 @@ Winograd::Winograd(const Conv2dParams& params, int tile, const float* weight, Si
   const std::int64_t positions = t_ * t_;
   position_floats_ = Panels::floats(*tiles_, channels, outputs);
   if (memory == nullptr) {
-    own_ = AlignedBuffer(positions * position_floats_);
+    own_ = AlignedBuffer::lasting(positions * position_floats_);
     memory = own_.data();
   }
   weights_ = memory;

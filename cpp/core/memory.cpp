@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <limits>
+#include <mutex>
 #include <new>
 
 #if defined(__linux__)
@@ -14,6 +15,7 @@ namespace {
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 constexpr std::int64_t kLine = 16;                             // floats in a cache line
 constexpr std::int64_t kStackFloats = std::int64_t{16} << 20;  // 64 MiB of address space a thread
+constexpr std::int64_t kRegionFloats = std::int64_t{8} << 20;  // that lasting blocks share
 
 // A bump allocator; pages are touched, and so taken from the system, only as far as it is used.
 struct ScratchStack {
@@ -41,7 +43,29 @@ AlignedBuffer::AlignedBuffer(std::int64_t floats) : size_(floats) {
 #endif
 }
 
-AlignedBuffer::~AlignedBuffer() { std::free(data_); }
+AlignedBuffer AlignedBuffer::lasting(std::int64_t floats) {
+  const std::int64_t size = padded(floats);
+  if (floats <= 0 || size > kRegionFloats / 4) return AlignedBuffer(floats);
+  static std::mutex mutex;
+  static std::shared_ptr<AlignedBuffer> newest;
+  static std::int64_t used;  // of the newest region
+  const std::lock_guard<std::mutex> lock(mutex);
+  if (newest.use_count() == 1) used = 0;
+  if (newest == nullptr || used + size > kRegionFloats) {
+    newest = std::make_shared<AlignedBuffer>(kRegionFloats);
+    used = 0;
+  }
+  AlignedBuffer block;
+  block.data_ = newest->data() + used;
+  block.size_ = floats;
+  block.region_ = newest;
+  used += size;
+  return block;
+}
+
+AlignedBuffer::~AlignedBuffer() {
+  if (region_ == nullptr) std::free(data_);
+}
 
 Scratch::Scratch(std::int64_t floats) {
   const std::int64_t size = padded(floats);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <utility>
 
 namespace fastconv {
@@ -17,11 +18,16 @@ class AlignedBuffer {
  public:
   AlignedBuffer() = default;
   explicit AlignedBuffer(std::int64_t floats);
+  // For packed weights: small blocks share huge pages, which they keep until the last is gone.
+  static AlignedBuffer lasting(std::int64_t floats);
   AlignedBuffer(AlignedBuffer&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+      : data_(std::exchange(other.data_, nullptr)),
+        size_(std::exchange(other.size_, 0)),
+        region_(std::move(other.region_)) {}
   AlignedBuffer& operator=(AlignedBuffer&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
+    std::swap(region_, other.region_);
     return *this;
   }
   ~AlignedBuffer();
@@ -33,6 +39,7 @@ class AlignedBuffer {
  private:
   float* data_ = nullptr;
   std::int64_t size_ = 0;
+  std::shared_ptr<AlignedBuffer> region_;  // that data_ is a part of, or null
 };
 
 // Uninitialised floats that live until this object ends. Small blocks come from a stack that the

@@ -159,19 +159,19 @@ PackedLinear::PackedLinear(const float* weight, const float* bias, std::int64_t 
   checked_mul("linear", size, 4);
   const TileKernels& kernels = tile_kernels();
   if (type == WeightType::bf16) {
-    impl_->weight = AlignedBuffer(ceil_div(size, 2));
+    impl_->weight = AlignedBuffer::lasting(ceil_div(size, 2));
     impl_->panels = {&kernels, nullptr, in_features, out_features};
     auto* to = reinterpret_cast<std::uint16_t*>(impl_->weight.data());
     parallel_for(size, 65536, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) to[i] = to_bf16(weight[i]);
     });
   } else {
-    impl_->weight = AlignedBuffer(Panels::floats(kernels, in_features, out_features));
+    impl_->weight = AlignedBuffer::lasting(Panels::floats(kernels, in_features, out_features));
     impl_->panels = {&kernels, impl_->weight.data(), in_features, out_features};
     impl_->panels.pack(weight, 1, in_features);
   }
   if (bias != nullptr) {
-    impl_->bias = AlignedBuffer(out_features);
+    impl_->bias = AlignedBuffer::lasting(out_features);
     std::copy_n(bias, out_features, impl_->bias.data());
   }
   impl_->activation = activation;

@@ -1,6 +1,8 @@
 // Instruction sets, threads, memory.
+#include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <new>
 #include <vector>
 
@@ -58,6 +60,17 @@ void test_memory() {
     EXPECT(floats == 0 || first.data() + floats <= second.data() ||
            second.data() + floats <= first.data());
   }
+  // Blocks of one region are disjoint, whichever outlives the other.
+  auto first = std::make_unique<AlignedBuffer>(AlignedBuffer::lasting(1000));
+  AlignedBuffer second = AlignedBuffer::lasting(1000);
+  std::fill_n(first->data(), 1000, 1.0f);
+  std::fill_n(second.data(), 1000, 2.0f);
+  EXPECT(first->data()[999] == 1.0f);
+  first.reset();
+  AlignedBuffer third = AlignedBuffer::lasting(1 << 24);
+  std::fill_n(third.data(), 1 << 24, 3.0f);
+  EXPECT(second.data()[0] == 2.0f && second.data()[999] == 2.0f && second.size() == 1000);
+  EXPECT(reinterpret_cast<std::uintptr_t>(second.data()) % 64 == 0);
   bool thrown = false;
   try {
     AlignedBuffer huge(std::numeric_limits<std::int64_t>::max());
