@@ -58,7 +58,9 @@ FASTCONV_INLINE void write(const TileJob& job, const Tile& tile, std::int64_t n,
 
 template <int ROWS, int VECS>
 FASTCONV_INLINE void finish(const TileJob& job, const Tile& tile, std::int64_t n,
-                            vf (&acc)[ROWS][VECS]) {
+                            const vf (&sums)[ROWS][VECS]) {
+  vf acc[ROWS][VECS];  // a copy: write() may take addresses, and sums then leave their registers
+  each<ROWS, VECS>([&](int i, int v) { acc[i][v] = sums[i][v]; });
   if (job.n_end - n >= VECS * W) {
     write<ROWS, VECS, true>(job, tile, n, acc);
   } else {
@@ -78,8 +80,10 @@ struct Ahead {
   std::ptrdiff_t a_skip = 0;
 };
 
-// Where to B comes when a tile asks for it.
-enum class Hint { none, l1, l2 };
+// Where to B comes when a tile asks for it: a line with every k, or as many as a row of B takes.
+enum class Hint { none, l1, l2, l2_rows };
+
+constexpr int kLine = 16;  // floats
 
 // Rows of B between what a tile packs and what it asks for.
 constexpr int kSoon = 8;
@@ -132,9 +136,12 @@ void row_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t
       }
       if (AHEAD != Hint::none) {
         __builtin_prefetch(ahead.b, 0, AHEAD == Hint::l1 ? 3 : 2);
+        if (AHEAD == Hint::l2_rows && VECS * W > kLine) {
+          __builtin_prefetch(ahead.b + kLine * sizeof(float), 0, 2);
+        }
         ahead.b += ahead.b_step;
       }
-      if (AHEAD == Hint::l2) {
+      if (AHEAD == Hint::l2 || AHEAD == Hint::l2_rows) {
         __builtin_prefetch(ahead.a, 0, 2);
         ahead.a += ahead.a_step;
       }
@@ -213,7 +220,8 @@ using TileFunction = void (*)(const TileJob&, const Tile&, const float*, std::in
 
 // [vectors - 1][rows - 1]
 struct TileTable {
-  TileFunction by_row[kVecs][MR], by_row_l1[kVecs][MR], by_row_near[kVecs][MR];
+  TileFunction by_row[kVecs][MR], by_row_alone[kVecs][MR];
+  TileFunction by_row_l1[kVecs][MR], by_row_near[kVecs][MR];
   TileFunction by_row_packing[kVecs][MR];
   TileFunction by_column[kVecs][MR];
 };
@@ -222,6 +230,8 @@ template <int ROWS>
 constexpr void fill(TileTable& table) {
   table.by_row[0][ROWS - 1] = row_tile<ROWS, 1, Hint::l2>;
   table.by_row[1][ROWS - 1] = row_tile<ROWS, 2, Hint::l2>;
+  table.by_row_alone[0][ROWS - 1] = row_tile<ROWS, 1, Hint::l2_rows>;
+  table.by_row_alone[1][ROWS - 1] = row_tile<ROWS, 2, Hint::l2_rows>;
   table.by_row_l1[0][ROWS - 1] = row_tile<ROWS, 1, Hint::l1>;
   table.by_row_near[0][ROWS - 1] = row_tile<ROWS, 1, Hint::none>;
   table.by_row_l1[1][ROWS - 1] = row_tile<ROWS, 2, Hint::l1>;
@@ -343,8 +353,12 @@ void run(const TileJob& job, const TileFunction (&functions)[kVecs][MR],
 }
 
 void by_row(const TileJob& job) {
-  if (!job.across)
-    return run(job, job.b_in_l2 ? kTable.by_row_l1 : kTable.by_row, kTable.by_row_near);
+  if (!job.across) {
+    const auto& functions = job.b_in_l2        ? kTable.by_row_l1
+                            : job.n_tiles == 1 ? kTable.by_row_alone
+                                               : kTable.by_row;
+    return run(job, functions, kTable.by_row_near);
+  }
   run_across(job, kTable.by_row);
   if (job.stream) stream_end();
 }
