@@ -65,6 +65,7 @@ namespace {
 
 constexpr std::int64_t kMaxPositions = 64;
 constexpr double kMinWorkPerThread = 200'000;
+constexpr double kFewRows = 5;  // of a register tile that keep the multipliers busy
 
 // How many of `threads` have enough to do.
 int worth(const Conv2dParams& p, std::int64_t batch, PictureSize out, int threads) {
@@ -122,9 +123,9 @@ double Work::cycles(double block_tiles, double block_panels) const {
   double gemm = 0;
   const auto multiply = [&](double some_positions, double share) {
     const double rows = tiles / blocks * share, row_tiles = std::ceil(rows / mr);
-    // A tile of few rows leaves the multipliers idle half of the time.
+    // Tiles of fewer rows wait for the multipliers' results.
     gemm += some_positions * blocks *
-            (std::max(rows, row_tiles * mr * 0.6) * channels * columns / (2 * lanes) +
+            (std::max(rows, row_tiles * kFewRows) * channels * columns / (2 * lanes) +
              row_tiles * panels * kTileStart);
   };
   multiply((side - 1) * (side - 1), 1);

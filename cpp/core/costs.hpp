@@ -7,7 +7,7 @@ namespace fastconv {
 
 // Floats a cycle that reach one core; from another core's cache, line by line as they are asked
 // for.
-constexpr double kFromMemory = 1, kFromL3 = 2, kFromNeighbour = 0.5;
+constexpr double kFromMemory = 1.3, kFromL3 = 2, kFromNeighbour = 0.5;
 
 // Cycles from one register tile to the next: addresses, first loads, and the multipliers' latency.
 constexpr double kTileStart = 40;
