@@ -125,7 +125,8 @@ double Work::cycles(double block_tiles, double block_panels) const {
     const double rows = tiles / blocks * share, row_tiles = std::ceil(rows / mr);
     // Tiles of fewer rows wait for the multipliers' results.
     gemm += some_positions * blocks *
-            (std::max(rows, row_tiles * kFewRows) * channels * columns / (2 * lanes) +
+            (std::max(rows, row_tiles * std::min(kFewRows, 0.6 * mr)) * channels * columns /
+                 (2 * lanes) +
              row_tiles * panels * kTileStart);
   };
   multiply((side - 1) * (side - 1), 1);
