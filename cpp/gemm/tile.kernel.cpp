@@ -80,10 +80,12 @@ struct Ahead {
   std::ptrdiff_t a_skip = 0;
 };
 
-// Where to B comes when a tile asks for it: a line with every k, or as many as a row of B takes.
+// Where to B comes when a tile asks for it: a line with every k, or the two lines of a row of B.
 enum class Hint { none, l1, l2, l2_rows };
 
 constexpr int kLine = 16;  // floats
+// Where a row of two vectors is one line, there is nothing more to ask for.
+constexpr Hint kAlone = 2 * W > kLine ? Hint::l2_rows : Hint::l2;
 
 // Rows of B between what a tile packs and what it asks for.
 constexpr int kSoon = 8;
@@ -136,7 +138,7 @@ void row_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t
       }
       if (AHEAD != Hint::none) {
         __builtin_prefetch(ahead.b, 0, AHEAD == Hint::l1 ? 3 : 2);
-        if (AHEAD == Hint::l2_rows && VECS * W > kLine) {
+        if (AHEAD == Hint::l2_rows) {
           __builtin_prefetch(ahead.b + kLine * sizeof(float), 0, 2);
         }
         ahead.b += ahead.b_step;
@@ -230,8 +232,8 @@ template <int ROWS>
 constexpr void fill(TileTable& table) {
   table.by_row[0][ROWS - 1] = row_tile<ROWS, 1, Hint::l2>;
   table.by_row[1][ROWS - 1] = row_tile<ROWS, 2, Hint::l2>;
-  table.by_row_alone[0][ROWS - 1] = row_tile<ROWS, 1, Hint::l2_rows>;
-  table.by_row_alone[1][ROWS - 1] = row_tile<ROWS, 2, Hint::l2_rows>;
+  table.by_row_alone[0][ROWS - 1] = table.by_row[0][ROWS - 1];
+  table.by_row_alone[1][ROWS - 1] = row_tile<ROWS, 2, kAlone>;
   table.by_row_l1[0][ROWS - 1] = row_tile<ROWS, 1, Hint::l1>;
   table.by_row_near[0][ROWS - 1] = row_tile<ROWS, 1, Hint::none>;
   table.by_row_l1[1][ROWS - 1] = row_tile<ROWS, 2, Hint::l1>;
