@@ -115,7 +115,9 @@ def _parser() -> argparse.ArgumentParser:
     plot.add_argument("picture", type=Path)
     plot.set_defaults(run=_run_plot)
 
-    readme = commands.add_parser("readme", help="write the README's table from results files")
+    readme = commands.add_parser(
+        "readme", help="write the README's tables and picture from results files"
+    )
     readme.add_argument("results", type=Path, nargs="+")
     readme.set_defaults(run=_run_readme)
     return parser
@@ -262,7 +264,8 @@ def _run_shapes(options: argparse.Namespace) -> int:
 def _run_readme(options: argparse.Namespace) -> int:
     from .readme import write
 
-    write(options.results, Path(__file__).parent.parent / "README.md")
+    root = Path(__file__).parent.parent
+    write(options.results, root / "README.md", root / "docs" / "race.png")
     return 0
 
 

@@ -14,7 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
-__all__ = ["draw"]
+from .report import duration, number
+
+__all__ = ["draw", "overview", "save"]
 
 _BATCH_COLOURS = ("#2a6f97", "#e07a3f", "#6a994e", "#7b5ea7")
 _PEER_COLOURS = {
@@ -31,12 +33,17 @@ _LINE = "#333333"
 _GOAL = 0.55  # of the peak, demanded of layers over 50 MFLOP
 _SMALL = 50e6
 _BARS_IN_ROW = 60
+_RATIO = "Time of the others over fastconv's"
 
 
 def draw(content: dict[str, Any], path: Path) -> None:
     """Draw what a results file holds."""
     figure = _kernels(content) if content["command"] == "kernels" else _networks(content)
-    figure.savefig(path, dpi=110, bbox_inches="tight")
+    save(figure, path, dpi=110)
+
+
+def save(figure: Figure, path: Path, dpi: int) -> None:
+    figure.savefig(path, dpi=dpi, bbox_inches="tight")
     pyplot.close(figure)
 
 
@@ -151,28 +158,50 @@ def _short(name: str) -> str:
 def _networks(content: dict[str, Any]) -> Figure:
     results = content["results"]
     batches = sorted({result["batch"] for result in results})
-    found = {name for result in results for name in result["samples"]} - {"fastconv"}
+    panels = {
+        f"batch {batch}": [result for result in results if result["batch"] == batch]
+        for batch in batches
+    }
+    what = "a training step" if content["command"] == "training" else "inference"
+    return _beside_peers(_title(content, f"{_RATIO}, {what}"), panels)
+
+
+def overview(inference: dict[str, Any], training: dict[str, Any] | None) -> Figure:
+    """Inference of one picture, of each network's largest batch, and training steps, if any."""
+    largest: dict[str, dict[str, Any]] = {}
+    for result in sorted(inference["results"], key=lambda result: int(result["batch"])):
+        largest[result["network"]] = result
+    first = [result for result in inference["results"] if result["batch"] == 1]
+    panels = {
+        "one picture": first,
+        "a batch": [result for result in largest.values() if result["batch"] > 1],
+        "a training step": training["results"] if training else [],
+    }
+    shown = {title: part for title, part in panels.items() if part}
+    return _beside_peers(_title(inference, _RATIO), shown)
+
+
+def _beside_peers(title: str, panels: dict[str, list[dict[str, Any]]]) -> Figure:
+    found = {name for part in panels.values() for result in part for name in result["samples"]}
     peers = [name for name in _PEER_COLOURS if name in found]
     figure, grid = pyplot.subplots(
-        len(batches), 1, figsize=(16, 1.1 + 3 * len(batches)), squeeze=False, layout="constrained"
+        len(panels), 1, figsize=(16, 1.1 + 3 * len(panels)), squeeze=False, layout="constrained"
     )
-    what = "a training step" if content["command"] == "training" else "inference"
-    figure.suptitle(_title(content, f"Time of the others over fastconv's, {what}"), fontsize=12)
+    figure.suptitle(title, fontsize=12)
     handles = [Patch(color=_PEER_COLOURS[peer], label=peer) for peer in peers]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
-    for axes, batch in zip(grid[:, 0], batches, strict=True):
-        part = [result for result in results if result["batch"] == batch]
+    for axes, (name, part) in zip(grid[:, 0], panels.items(), strict=True):
         for place, result in enumerate(part):
             _group(axes, place, result, [peer for peer in peers if peer in result["samples"]])
         axes.axhline(1, color=_LINE, linewidth=0.9)
         axes.set_yscale("log")
-        axes.margins(y=0.16)
+        axes.margins(0.02, 0.16)
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_ylabel("fastconv is faster above 1", fontsize=8)
         axes.set_xticks(range(len(part)), [_network_label(result) for result in part], fontsize=9)
-        axes.set_title(f"batch {batch}", loc="left", fontsize=10, fontweight="bold")
+        axes.set_title(name, loc="left", fontsize=10, fontweight="bold")
         _style(axes)
     return figure
 
@@ -186,7 +215,7 @@ def _group(axes: Axes, place: int, result: dict[str, Any], peers: list[str]) -> 
         x = place + (i - (len(peers) - 1) / 2) * width
         axes.bar(x, ratio - 1, width * 0.94, bottom=1, color=_PEER_COLOURS[peer])
         axes.annotate(
-            f"{ratio:.2g}",
+            number(ratio, 2),
             (x, ratio),
             (0, 2 if ratio >= 1 else -2),
             textcoords="offset points",
@@ -197,4 +226,7 @@ def _group(axes: Axes, place: int, result: dict[str, Any], peers: list[str]) -> 
 
 
 def _network_label(result: dict[str, Any]) -> str:
-    return f"{result['network']}\n{result['samples']['fastconv']['median_s'] * 1e3:.3g} ms"
+    network = result["network"].replace(":", "\n").replace("@", "\n")  # a Subject's parts
+    return (
+        f"{network}\nbatch {result['batch']}, {duration(result['samples']['fastconv']['median_s'])}"
+    )

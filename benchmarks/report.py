@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-__all__ = ["Table", "number"]
+__all__ = ["Table", "duration", "number"]
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -17,6 +17,11 @@ def number(value: float | None, digits: int = 3) -> str:
         size /= 10
         decimals -= 1
     return f"{value:.{decimals}f}"
+
+
+def duration(seconds: float) -> str:
+    """A time in milliseconds, or in microseconds below one."""
+    return f"{number(1e3 * seconds)} ms" if seconds >= 1e-3 else f"{1e6 * seconds:.0f} us"
 
 
 class Table:

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("fastconv._core")
 
-from benchmarks import __main__, race, readme, trained
+from benchmarks import __main__, plot, race, readme, trained
 from benchmarks.cases import WrongAnswer
 from benchmarks.peers import OURS, PEERS, Peer, Unsupported, Workload, choose
 from benchmarks.peers.process import PeerFailed, PeerProcess
@@ -167,39 +167,81 @@ def test_another_picture_size(tmp_path: Path) -> None:
     assert result["flop"] < 0.06 * 2 * 1_814_073_344  # of ResNet-18's at 224x224
 
 
-def test_the_readme_gets_the_table(tmp_path: Path) -> None:
+def test_the_readme_gets_tables_and_a_picture(tmp_path: Path) -> None:
     def result(network: str, batch: int, ratio: float | None) -> dict[str, object]:
+        ncnn = {} if ratio is None else {"ncnn": {"median_s": 0.0125 * ratio}}
         return {
             "network": network,
             "batch": batch,
-            "samples": {
-                "fastconv": {"median_s": 0.0125},
-                **({} if ratio is None else {"ncnn": {}}),
-            },
+            "samples": {"fastconv": {"median_s": 0.0125}, **ncnn},
             "best_peer": None if ratio is None else "ncnn",
             "ratio_to_best_peer": ratio,
         }
 
-    machine = {"threads": 2, "cpu": "A CPU", "isa": "avx2", "versions": {"ncnn": "1.0", "x": "2"}}
-    rows = [result("a", 1, 1.0), result("a", 16, None)]
-    file, more = tmp_path / "results.json", tmp_path / "more.json"
-    file.write_text(json.dumps({"machine": machine, "results": rows}))
-    more.write_text(json.dumps({"machine": machine, "results": [result("b", 1, 4.0)]}))
-    page = tmp_path / "README.md"
+    def file(name: str, command: str, *results: dict[str, object]) -> Path:
+        path = tmp_path / name
+        machine = {
+            "threads": 2,
+            "cpu": "A CPU",
+            "isa": "avx2",
+            "versions": {"ncnn": "1.0", "x": "2"},
+        }
+        content = {"command": command, "machine": machine, "peak_gflops": 100.0}
+        path.write_text(json.dumps({**content, "results": results}))
+        return path
+
+    files = [
+        file("one.json", "networks", result("a", 1, 1.0), result("a", 16, None)),
+        file("more.json", "networks", result("b", 1, 4.0)),
+        file("steps.json", "training", result("a", 8, 2.0), result("b", 32, 8.0)),
+    ]
+    page, picture = tmp_path / "README.md", tmp_path / "docs" / "race.png"
+    picture.parent.mkdir()
     page.write_text(f"above\n{readme._BEGIN}\nold\n{readme._END}\nbelow\n")
-    readme.write([file, more], page)
+    readme.write(files, page, picture)
     lines = page.read_text().splitlines()
     assert lines[0] == "above"
     assert lines[-1] == "below"
     assert "old" not in lines
-    assert "**2 threads** (A CPU, avx2; ncnn 1.0):" in lines
-    assert "| a | 12.5 ms, **1.00** x ncnn | 12.5 ms |" in lines
-    assert "| b | 12.5 ms, **4.00** x ncnn |  |" in lines
-    assert "| geometric mean | **2.00** |  |" in lines
-    assert lines[lines.index("Raced against:") + 1 :][:2] == [
+    assert "![times of the others over fastconv's](docs/race.png)" in lines
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    steps = lines.index("**A training step, 2 threads** (A CPU, avx2; ncnn 1.0):")
+    inference = lines[:steps]
+    assert "**Inference, 2 threads** (A CPU, avx2; ncnn 1.0):" in inference
+    assert "| a | 12.5 ms, **1.00** x ncnn | 12.5 ms |" in inference
+    assert "| b | 12.5 ms, **4.00** x ncnn |  |" in inference
+    assert "| geometric mean | **2.00** |  |" in inference
+    assert inference[inference.index("Raced against:") + 1 :][:2] == [
         "- batch 1: ncnn",
         "- batch 16: nobody",
     ]
+    assert "| a | 8 | 12.5 ms, **2.00** x ncnn |" in lines[steps:]
+    assert "| geometric mean |  | **4.00** |" in lines[steps:]
+    assert "Raced against: ncnn" in lines[steps:]
+    with pytest.raises(ValueError, match="results of `python -m benchmarks networks`"):
+        readme.write(files[2:], page, picture)
     page.write_text("no marks")
     with pytest.raises(ValueError, match="must have the marks"):
-        readme.write([file], page)
+        readme.write(files, page, picture)
+
+
+def test_the_overview_shows_each_networks_largest_batch(tmp_path: Path) -> None:
+    def result(network: str, batch: int) -> dict[str, object]:
+        samples = {"fastconv": {"median_s": 1e-4 * batch}, "ncnn": {"median_s": 3e-4 * batch}}
+        return {"network": network, "batch": batch, "samples": samples}
+
+    machine = {"threads": 2, "cpu": "A CPU", "isa": "avx2"}
+    content = {
+        "machine": machine,
+        "peak_gflops": 100.0,
+        "results": [result("a", 16), result("a", 1), result("a", 4), result("b:c", 3)],
+    }
+    figure = plot.overview(content, None)
+    labels = [
+        (axes.get_title(loc="left"), [text.get_text() for text in axes.get_xticklabels()])
+        for axes in figure.axes
+    ]
+    assert labels == [
+        ("one picture", ["a\nbatch 1, 100 us"]),
+        ("a batch", ["a\nbatch 16, 1.60 ms", "b\nc\nbatch 3, 300 us"]),
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,12 @@ def test_version_and_help() -> None:
     for name in ("info", "summary", "train", "finetune", "demo"):
         assert name in succeed("--help")
         assert "Usage:" in succeed(name, "-h")
+
+
+def test_as_a_module() -> None:
+    command = [sys.executable, "-m", "fastconv", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"fastconv {fastconv.__version__}\n"
 
 
 def test_summary() -> None:
