@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from fastconv import nn
+from fastconv._arguments import pair
 from fastconv.autograd import Tensor, no_grad, use_backend
-from fastconv.autograd.geometry import pair
 
 from .layers import (
     AdaptiveAvgPool,

@@ -19,6 +19,7 @@ namespace fastconv {
 
 PictureSize conv2d_output_size(const Conv2dParams& p, std::int64_t batch, PictureSize in) {
   constexpr const char* op = "conv2d";
+  if (p.groups < 1) fail(op, "groups must be at least 1", {{"groups", p.groups}});
   if (p.in_channels < 1 || p.out_channels < 1) {
     fail(op, "channels must be at least 1",
          {{"in_channels", p.in_channels}, {"out_channels", p.out_channels}});
@@ -41,7 +42,6 @@ PictureSize conv2d_output_size(const Conv2dParams& p, std::int64_t batch, Pictur
           {"left", p.pad_left},
           {"right", p.pad_right}});
   }
-  if (p.groups < 1) fail(op, "groups must be at least 1", {{"groups", p.groups}});
   if (p.in_channels % p.groups != 0) {
     fail(op, "groups must divide the channels of x",
          {{"groups", p.groups}, {"channels", p.in_channels}});
@@ -290,10 +290,22 @@ struct PackedConv2d::Impl {
   Recent<GemmPlan> plans;  // by batch, size, pixel strides and threads
 };
 
+namespace {
+
+const Conv2dParams& checked(const Conv2dParams& p) {
+  // The smallest picture that the kernel fits.
+  conv2d_output_size(p, 0,
+                     {checked_mul("conv2d", p.dilation_h, p.kernel_h),
+                      checked_mul("conv2d", p.dilation_w, p.kernel_w)});
+  return p;
+}
+
+}  // namespace
+
 PackedConv2d::PackedConv2d(const Conv2dParams& p, const float* weight, const float* bias,
                            Activation activation, ConvAlgorithm algorithm, std::int64_t batch,
                            PictureSize in, bool weights_stay)
-    : impl_(new Impl{p,
+    : impl_(new Impl{checked(p),
                      is_depthwise(p),
                      GroupPanels(p),
                      algorithm,
@@ -305,10 +317,6 @@ PackedConv2d::PackedConv2d(const Conv2dParams& p, const float* weight, const flo
                      nullptr,
                      activation,
                      {}}) {
-  // The smallest picture that the kernel fits: checks the parameters.
-  conv2d_output_size(p, 0,
-                     {checked_mul("conv2d", p.dilation_h, p.kernel_h),
-                      checked_mul("conv2d", p.dilation_w, p.kernel_w)});
   impl_->algorithm =
       choose(algorithm, p, batch, in, weights_stay ? Weights::in_cache : Weights::from_memory);
   if (impl_->depthwise) {

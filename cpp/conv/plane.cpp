@@ -80,8 +80,10 @@ void plane_backward_weight(const Conv2dParams& p, std::int64_t batch, PictureSiz
   const std::int64_t bands = ceil_div(out.h, std::max<std::int64_t>(1, kPlanes / line));
   const std::int64_t most = split(out.h, bands, 0).size();  // lines of a band
   const std::int64_t tasks = batch * bands;
+  // One of an empty batch too: its sums are zeros.
+  const std::int64_t most_chunks = std::clamp<std::int64_t>(tasks, 1, kChunks);
   const std::int64_t chunks =
-      std::clamp<std::int64_t>(batch * pictures.macs() / kChunk, 1, std::min(kChunks, tasks));
+      std::clamp<std::int64_t>(batch * pictures.macs() / kChunk, 1, most_chunks);
   const std::int64_t copy = kPlaneChannels * width, planes = most * line,
                      sums = taps * channels * 16;
   const std::int64_t strip = (most + p.kernel_h - 1) * job.x_row;

@@ -138,7 +138,8 @@ void batch_norm_backward(const NormShape& shape, const float* grad_y, const floa
     fail("batch_norm_backward", "a ReLU is part of batch norm in training only");
   }
   if (y == nullptr && grad_residual != nullptr) {
-    fail("batch_norm_backward", "a residual's gradient takes y; without a ReLU it is grad_y");
+    fail("batch_norm_backward",
+         "a residual's gradient takes the ReLU's output; without a ReLU it is that of the sum");
   }
   Relu kind = !relu ? Relu::none : y == nullptr ? Relu::again : Relu::by_output;
   const Folded folded(shape);

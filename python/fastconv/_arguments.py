@@ -1,11 +1,21 @@
-"""Checks of arguments that are numbers or flags, of layers, optimizers and transforms."""
+"""Checks of arguments that are numbers, sizes or flags, of layers, optimizers and transforms."""
 
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
-__all__ = ["flag", "not_negative", "number", "numbers", "positive", "probability"]
+__all__ = [
+    "flag",
+    "integer",
+    "not_negative",
+    "number",
+    "numbers",
+    "pair",
+    "positive",
+    "probability",
+]
 
 
 def number(op: str, name: str, value: Any) -> float:
@@ -61,3 +71,26 @@ def flag(op: str, name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise TypeError(f"{op}: {name} must be True or False ({name}={value!r})")
     return value
+
+
+def integer(op: str, name: str, value: Any, minimum: int) -> int:
+    """Return `value` as an int of at least `minimum`."""
+    if isinstance(value, bool):
+        raise TypeError(f"{op}: {name} must be an integer ({name}={value!r})")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{op}: {name} must be an integer ({name}={value!r})") from None
+    if number < minimum:
+        raise ValueError(f"{op}: {name} must be at least {minimum} ({name}={value!r})")
+    return number
+
+
+def pair(op: str, name: str, value: Any, minimum: int) -> tuple[int, int]:
+    """Return an integer for both axes, or a pair (height, width), as a pair."""
+    if isinstance(value, (tuple, list)):
+        if len(value) != 2:
+            raise ValueError(f"{op}: {name} must be an integer or a pair ({name}={value!r})")
+        return integer(op, name, value[0], minimum), integer(op, name, value[1], minimum)
+    number = integer(op, name, value, minimum)
+    return number, number

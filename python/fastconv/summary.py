@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import nn
+from ._arguments import integer, pair
 from .autograd import Tensor, no_grad, use_backend
-from .autograd.geometry import integer, padding_of, pair
+from .autograd.geometry import padding_of
 
 __all__ = ["Row", "Summary", "summary"]
 

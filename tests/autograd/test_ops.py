@@ -326,3 +326,10 @@ def test_operations_have_the_names_and_arguments_of_the_kernels() -> None:
         own = list(inspect.signature(getattr(ops, name)).parameters)
         theirs = [p for p in inspect.signature(kernel).parameters if p in own]
         assert own == theirs, name
+
+
+@pytest.mark.parametrize("dims", [(-1, 0, 1), (2, -3, -2), (1, 2, 0)])
+def test_permute_counts_axes_from_the_end(dims: tuple[int, ...]) -> None:
+    x = np.random.default_rng(0).standard_normal((3, 3, 3))
+    check_gradients(lambda t: ops.permute(t, dims), x)
+    assert ops.permute(tensor(x), dims).shape == (3, 3, 3)

@@ -37,6 +37,25 @@ def test_item_float_and_bool() -> None:
     assert bool(tensor([True]))
 
 
+def test_int_format_argmax_and_view() -> None:
+    assert int(tensor(3.0)) == 3
+    assert f"{tensor(2.5):.2f} {tensor([1, 2])}" == "2.50 tensor([1, 2], dtype=int64)"
+    x = tensor([[1.0, 3.0], [4.0, 2.0]])
+    assert x.argmax().item() == 2
+    np.testing.assert_array_equal(x.argmax(1).data, [1, 0])
+    assert x.argmax(1, keepdim=True).shape == (2, 1)
+    assert (x.view(4).shape, x.view((2, -1, 1)).shape) == ((4,), (2, 2, 1))
+
+
+def test_numbers_take_the_tensors_type_or_are_refused() -> None:
+    assert (tensor([1, 2]) * 2).dtype == np.int64
+    assert (1 - tensor([1.5])).dtype == np.float32
+    with pytest.raises(TypeError, match=r"integers takes integers \(dtype=int64, value=0.5\)"):
+        tensor([1, 2]) * 0.5
+    with pytest.raises(TypeError, match=r"tensors, arrays or numbers \(type=NoneType\)"):
+        tensor([1.0]) + None
+
+
 def test_as_an_array() -> None:
     x = tensor([1.0, 4.0])
     assert np.asarray(x) is x.data

@@ -97,6 +97,16 @@ def test_slices_of_channels() -> None:
     joined(forward, copies=4, **parts)
 
 
+def test_slices_of_the_input_where_they_were() -> None:
+    def partial(self: Any, x: Any) -> Any:
+        return self.b(ops.concat([self.a(x[:, :2]), x[:, 2:]]))
+
+    joined(partial, copies=1, a=conv(2, 2, 3), b=conv(6, 4))
+    joined(lambda self, x: ops.concat([x[:, 2:], x[:, 2:]]), copies=2)
+    joined(lambda self, x: ops.concat([x[:, :2], x[:, 2:]]), copies=2)
+    joined(lambda self, x: ops.concat([x]), copies=1)
+
+
 def test_the_output_is_a_slice() -> None:
     joined(lambda self, x: self.a(x)[:, 2:5], copies=1, a=conv(6, 7, 3))
     joined(lambda self, x: x[:, 2:5], copies=1)

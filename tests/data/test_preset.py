@@ -76,11 +76,41 @@ def test_survives_json():
         ({"order": "GBR"}, "order must be one of"),
         ({"mean": (0,)}, "one value per channel"),
         ({"resize": 100}, "must not be smaller"),
+        ({"size": (224, 0)}, "size must be at least 1"),
+        ({"mean": (0, 0, float("nan"))}, "mean must be finite"),
     ],
 )
 def test_bad_presets(wrong, message):
     with pytest.raises(ValueError, match=message):
         Preset(**wrong)
+
+
+def test_what_is_no_photo():
+    preset = Preset((2, 2), None)
+    with pytest.raises(TypeError, match=r"a photo must be a file, .*\(found=\(\(8, 8\)"):
+        preset.batch(np.zeros((8, 8), np.uint8))
+    with pytest.raises(TypeError, match="found=.*int"):
+        preset.batch(3)
+    with pytest.raises(ValueError, match="there must be a photo"):
+        preset.batch([])
+    with pytest.raises(ValueError, match=r"must have pixels \(shape=\(0, 8, 3\)\)"):
+        preset.prepare(np.zeros((0, 8, 3), np.uint8))
+    with pytest.raises(TypeError, match="Preset: size must be an integer"):
+        Preset(size=(224.5, 224))
+    assert Preset(224).size == (224, 224)
+
+
+def test_pictures_opened_with_pillow(tmp_path):
+    image_module = pytest.importorskip("PIL.Image", reason="needs Pillow")
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+    preset = Preset((7, 5), None)
+    exif = image_module.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    image_module.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
+    with image_module.open(tmp_path / "turned.png") as opened:
+        turned = preset.batch(opened)
+    np.testing.assert_array_equal(turned[0], np.rot90(pixels, -1).transpose(2, 0, 1))
+    np.testing.assert_array_equal(turned, preset.batch(tmp_path / "turned.png"))
 
 
 def sorter() -> nn.Module:

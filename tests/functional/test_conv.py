@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 from compare import check, layouts
 from fastconv import functional as F
-from fastconv import get_isa, get_num_threads, set_num_threads
+from fastconv import get_isa, get_num_threads, set_num_threads, tensor
 from strategies import ConvCase, conv_cases
 
 pytestmark = pytest.mark.usefixtures("every_isa")
@@ -282,6 +282,22 @@ X, WEIGHT = array(1, 4, 8, 8), array(6, 4, 3, 3)
             lambda: F.pack_conv2d(WEIGHT)(X, out=array(1, 6, 6, 6)),
         ),
         (ValueError, "conv2d: stride must be at least 1", lambda: F.pack_conv2d(WEIGHT, stride=0)),
+        (ValueError, "conv2d: groups must be at least 1", lambda: F.pack_conv2d(WEIGHT, groups=0)),
+        (
+            ValueError,
+            r"conv2d: 'fastest' needs the pictures' shape \(input_shape=None\)",
+            lambda: F.pack_conv2d(WEIGHT, algorithm="fastest"),
+        ),
+        (
+            ValueError,
+            r"conv2d: input_shape must have the weight's channels .*channels=4",
+            lambda: F.pack_conv2d(WEIGHT, input_shape=(1, 5, 8, 8)),
+        ),
+        (
+            TypeError,
+            r"conv2d: x must be a NumPy array; fastconv.autograd.ops takes tensors \(type=Tensor",
+            lambda: F.conv2d(tensor(X), WEIGHT),
+        ),
     ],
 )
 def test_errors(error: type[Exception], message: str, call: Any) -> None:

@@ -128,7 +128,7 @@ ERRORS = [
     (
         lambda: functional.dropout(X, 0.5, 0.5),
         TypeError,
-        "dropout: seed must be an int (seed=0.5)",
+        "dropout: seed must be an integer (seed=0.5)",
     ),
     (
         lambda: functional.dropout_backward(X.astype(np.float64)),

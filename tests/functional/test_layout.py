@@ -174,7 +174,7 @@ ERRORS = [
     (
         lambda: functional.concat([X], 1.0),
         TypeError,
-        "concat: dim must be an int (dim=1.0)",
+        "concat: dim must be an integer (dim=1.0)",
     ),
     (
         lambda: functional.pad(X, -1),

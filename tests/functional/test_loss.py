@@ -210,7 +210,7 @@ ERRORS = [
     (
         lambda: functional.softmax(X, 1.0),
         TypeError,
-        "softmax: dim must be an int (dim=1.0)",
+        "softmax: dim must be an integer (dim=1.0)",
     ),
     (
         lambda: functional.softmax(normal(2, 0)),
@@ -268,7 +268,7 @@ ERRORS = [
     (
         lambda: functional.cross_entropy(X, T, ignore_index=0.5),
         TypeError,
-        "cross_entropy: ignore_index must be an int (ignore_index=0.5)",
+        "cross_entropy: ignore_index must be an integer (ignore_index=0.5)",
     ),
     (
         lambda: functional.cross_entropy(X, T, label_smoothing=1.5),

@@ -315,3 +315,8 @@ def test_batch_norm_with_residual_and_relu(training: bool) -> None:
     np.testing.assert_allclose(
         layer(tensor(X), activation="relu").data, np.maximum(layer(tensor(X)).data, 0), atol=1e-6
     )
+
+
+def test_reshape_of_an_empty_batch() -> None:
+    assert nn.Reshape(0, -1)(tensor(np.zeros((0, 3, 4), np.float32))).shape == (0, 12)
+    assert nn.Reshape(0, 2, -1)(tensor(np.zeros((0, 3, 4), np.float32))).shape == (0, 2, 6)

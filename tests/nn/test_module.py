@@ -201,6 +201,7 @@ def test_sequential() -> None:
         assert net.a is relu and net[-1] is tanh and len(net) == 2 and list(net) == [relu, tanh]
     net = nn.Sequential(relu).append(tanh).extend([relu])
     assert list(net[1:]) == [tanh, relu] and isinstance(net[1:], nn.Sequential)
+    assert list(net[1:].append(tanh)) == [tanh, relu, tanh]  # "1" and "2" are taken
     net[0] = tanh
     assert net[0] is tanh
     with use_backend("reference"):
@@ -224,5 +225,5 @@ def test_names_of_parts() -> None:
     with pytest.raises(TypeError, match=r"add_module: .* \(name='0', type=int\)"):
         nn.Sequential(3)
     for name in ("", "a.b", "forward", "training"):
-        with pytest.raises(ValueError, match=r"add_module: the name must be new"):
+        with pytest.raises(ValueError, match=r"add_module: the name must be without dots"):
             nn.Module().add_module(name, nn.ReLU())

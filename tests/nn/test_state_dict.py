@@ -142,3 +142,8 @@ def test_a_failed_assignment_changes_nothing() -> None:
     del arrays["bn.weight"]
     assert net.load_state_dict(arrays, strict=False, assign=True).missing_keys == ["bn.weight"]
     assert net.bn.weight.data is before["bn.weight"]
+
+
+def test_a_files_name_is_no_state_dict() -> None:
+    with pytest.raises(TypeError, match=r"read_weights reads files \(type=str\)"):
+        nn.Linear(2, 2).load_state_dict("weights.npz")  # type: ignore[arg-type]

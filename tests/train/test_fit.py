@@ -289,6 +289,13 @@ def test_bad_arguments() -> None:
         fit(net, (few().images, few().labels[1:]), progress=False)
 
 
+def test_something_must_learn() -> None:
+    net = small_net()
+    net.freeze()
+    with pytest.raises(ValueError, match=r"fit: net must have a parameter that learns"):
+        fit(net, few())
+
+
 @pytest.mark.parametrize(
     ("options", "rule"),
     [
@@ -298,6 +305,9 @@ def test_bad_arguments() -> None:
         ({"optimizer": "adam"}, r"fit: optimizer must be one, .*\(optimizer='adam'\)"),
         ({"callbacks": Recorder()}, r"fit: callbacks must be a list"),
         ({"callbacks": [Recorder]}, r"fit: callbacks must be a list"),
+        ({"schedule": "cosine"}, r"fit: schedule must be a function \(schedule='cosine'\)"),
+        ({"loss": None}, r"fit: loss must be a function \(loss=None\)"),
+        ({"clip_grad_norm": "a"}, r"fit: clip_grad_norm must be a number"),
         ({"train": None}, r"fit: dataset must be .*type=NoneType"),
         ({"train": np.zeros((4, 1, 28, 28), np.float32)}, r"fit: dataset must be .*type=ndarray"),
         ({"net": nn.Linear}, r"fit: net must be a network, an nn.Module \(net=Linear\)"),

@@ -68,3 +68,10 @@ def test_damaged_npz(tmp_path: Path) -> None:
     np.savez(path, a=np.array([object()]))
     with pytest.raises(zoo.FormatError, match="must be a whole .npz"):
         zoo.load(path)
+
+
+def test_names_of_other_formats_and_other_things(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"zoo.save: the file's name must end in .safetensors"):
+        zoo.save(models.lenet5(), tmp_path / "net.pth")
+    with pytest.raises(TypeError, match=r"zoo.save: net must be an nn.Module \(type=dict\)"):
+        zoo.save({}, tmp_path / "net.safetensors")  # type: ignore[arg-type]

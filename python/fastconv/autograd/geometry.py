@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
+
+from .._arguments import pair
 
 __all__ = [
     "Padding",
     "ceil_mode_of",
     "conv_length",
-    "integer",
     "padding_of",
-    "pair",
     "pool_lengths",
 ]
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
-
-
-def integer(op: str, name: str, value: Any, minimum: int) -> int:
-    """Return `value` as an int of at least `minimum`."""
-    if isinstance(value, bool):
-        raise TypeError(f"{op}: {name} must be an integer ({name}={value!r})")
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{op}: {name} must be an integer ({name}={value!r})") from None
-    if number < minimum:
-        raise ValueError(f"{op}: {name} must be at least {minimum} ({name}={value!r})")
-    return number
-
-
-def pair(op: str, name: str, value: Any, minimum: int) -> tuple[int, int]:
-    """Return an integer for both axes, or a pair (height, width), as a pair."""
-    if isinstance(value, (tuple, list)):
-        if len(value) != 2:
-            raise ValueError(f"{op}: {name} must be an integer or a pair ({name}={value!r})")
-        return integer(op, name, value[0], minimum), integer(op, name, value[1], minimum)
-    number = integer(op, name, value, minimum)
-    return number, number
 
 
 def padding_of(op: str, value: Any) -> Padding:

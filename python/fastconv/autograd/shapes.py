@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .geometry import ceil_mode_of, conv_length, integer, padding_of, pair, pool_lengths
+from .._arguments import integer, pair
+from .geometry import ceil_mode_of, conv_length, padding_of, pool_lengths
 
 __all__ = [
     "adaptive_avg_pool2d",

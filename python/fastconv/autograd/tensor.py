@@ -119,6 +119,10 @@ class Tensor:
         """Return the elements, in logical C order, in another shape (one size may be -1)."""
         return ops.reshape(self, shape[0] if len(shape) == 1 else shape)
 
+    def view(self, *shape: Any) -> Tensor:
+        """Return `reshape(*shape)`; the memory may be another's."""
+        return self.reshape(*shape)
+
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         """Join the axes from `start_dim` to `end_dim` into one, in logical C order."""
         return ops.flatten(self, start_dim, end_dim)
@@ -130,6 +134,11 @@ class Tensor:
     def mean(self, dim: int | tuple[int, ...] | None = None, keepdim: bool = False) -> Tensor:
         """Return the mean over some axes, or over all."""
         return ops.mean(self, dim, keepdim)
+
+    def argmax(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
+        """Return the places of the largest elements along an axis, or of all in C order."""
+        places = np.argmax(self.data, axis=dim, keepdims=keepdim)
+        return Tensor(np.asarray(places))
 
     def __add__(self, other: Any) -> Tensor:
         return ops.add(self, other)
@@ -175,6 +184,12 @@ class Tensor:
 
     def __float__(self) -> float:
         return float(self.data.item())
+
+    def __int__(self) -> int:
+        return int(self.data.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.data.item() if self.ndim == 0 else str(self), spec)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if copy:

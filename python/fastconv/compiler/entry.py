@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .._arguments import flag
-from ..autograd.geometry import integer
+from .._arguments import flag, integer
 from ..nn import Module
 from .compiled import CompiledNetwork, Options
 from .passes import optimise
@@ -18,6 +18,8 @@ from .trace import trace
 from .tuning import default_path
 
 __all__ = ["compile", "full_shape"]
+
+_MOST_FLOATS = (2**63 - 1) // 4
 
 
 def compile(
@@ -110,6 +112,8 @@ def full_shape(op: str, net: Module, shape: Sequence[int] | None) -> tuple[int, 
     if not isinstance(shape, (tuple, list)):
         raise TypeError(f"{op}: input_shape must be a tuple of sizes (input_shape={shape!r})")
     sizes = tuple(integer(op, "input_shape", size, 1) for size in shape)
+    if math.prod(sizes) > _MOST_FLOATS:
+        raise ValueError(f"{op}: the input must fit 63 bits of bytes (input_shape={sizes})")
     if len(sizes) not in (1, 2, 3, 4):
         raise ValueError(
             f"{op}: input_shape must be (N, C, H, W), (C, H, W), (N, features) or (features,) "

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from .._arguments import pair
 from ..autograd import shapes
-from ..autograd.geometry import padding_of, pair
+from ..autograd.geometry import padding_of
 from .traced import Traced, Untraceable
 from .weight import Weight
 

@@ -64,11 +64,16 @@ class Regions:
             and _writes_strided(node)
             and all(_reads_strided(reader, value) for reader in readers[value])
         }
+        self._input = graph.input
         self._written = {v for v, node in producers.items() if node.op not in (*_VIEWS, "concat")}
 
     def is_flexible(self, value: Value) -> bool:
         """Whether a value may have room between its pixels, as far as its steps go."""
         return value in self._flexible
+
+    def is_input(self, value: Value) -> bool:
+        """Whether a value is a part of the caller's array, which no step may write to."""
+        return self.of[value] is self.of[self._input]
 
     def add(self, value: Value, *, written: bool) -> None:
         """Add a value that only copies and views will use."""

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .._arguments import integer
 from .dataset import Dataset, as_dataset
 from .pictures import PictureError
 from .prefetch import prefetch
@@ -62,9 +63,9 @@ class Loader:
         on_error: str = "raise",
     ) -> None:
         self.dataset: Dataset = as_dataset("Loader", dataset)
-        self.batch_size = _integer("batch_size", batch_size, 1)
-        self.seed = _integer("seed", seed, 0)
-        self.workers = _integer("workers", workers, 0)
+        self.batch_size = integer("Loader", "batch_size", batch_size, 1)
+        self.seed = integer("Loader", "seed", seed, 0)
+        self.workers = integer("Loader", "workers", workers, 0)
         if transform is not None and not callable(transform):
             raise TypeError(
                 f"Loader: transform must be callable (transform={type(transform).__name__})"
@@ -106,8 +107,8 @@ class Loader:
         Raises ValueError for a negative epoch and for a start beyond the last step. While it runs,
         a picture, a transform and the dataset may raise what they like; it comes from here.
         """
-        number = _integer("number", number, 0)
-        start = _integer("start", start, 0)
+        number = integer("Loader", "number", number, 0)
+        start = integer("Loader", "start", start, 0)
         if start > len(self):
             raise ValueError(
                 f"Loader: start must not be beyond the last step (start={start}, steps={len(self)})"
@@ -210,11 +211,3 @@ def _finished(pictures: Any, count: int, transformed: bool) -> NDArray[np.float3
         return to_float(pictures)
     finished: NDArray[np.float32] = pictures
     return finished
-
-
-def _integer(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"Loader: {name} must be an integer ({name}={value!r})")
-    if value < least:
-        raise ValueError(f"Loader: {name} must be at least {least} ({name}={value})")
-    return int(value)

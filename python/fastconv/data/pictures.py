@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FILTERS", "SUFFIXES", "PictureError", "decode", "resize"]
+__all__ = ["FILTERS", "SUFFIXES", "PictureError", "decode", "resize", "upright"]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 FILTERS = ("nearest", "bilinear", "bicubic", "lanczos")
@@ -48,10 +48,7 @@ def decode(operation: str, content: bytes, name: str) -> NDArray[np.uint8]:
                     f"{operation}: a picture must not have more than {limit} pixels "
                     f"(file={name}, width={image.width}, height={image.height})"
                 )
-            image.load()
-            turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
-            upright = image if turn is None else image.transpose(image_module.Transpose[turn])
-            return _rgb(upright)
+            return upright(operation, image)
     except (MemoryError, PictureError):
         raise
     except image_module.UnidentifiedImageError as error:  # its text names our buffer
@@ -78,6 +75,13 @@ def resize(
     image = image_module.fromarray(flat)
     resized = image.resize(size[::-1], image_module.Resampling[how.upper()])
     return np.array(resized, np.uint8).reshape(*size, picture.shape[2])
+
+
+def upright(operation: str, image: Any) -> NDArray[np.uint8]:
+    """Return a picture that Pillow opened, as `decode` returns what is in a file."""
+    image.load()  # a PNG's EXIF may follow its pixels
+    turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
+    return _rgb(image if turn is None else image.transpose(_pillow(operation).Transpose[turn]))
 
 
 def _rgb(image: Any) -> NDArray[np.uint8]:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .pictures import FILTERS, decode, resize
+from .._arguments import integer, numbers, pair
+from .pictures import FILTERS, decode, resize, upright
 
 __all__ = ["Preset", "is_photo"]
 
@@ -47,8 +48,11 @@ class Preset:
     def __post_init__(self) -> None:
         channels = 1 if self.order == "L" else 3
         # JSON brings lists.
-        for name in ("size", "mean", "scale"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in ("mean", "scale"):
+            object.__setattr__(self, name, numbers("Preset", name, getattr(self, name)))
+        object.__setattr__(self, "size", pair("Preset", "size", self.size, 1))
+        if self.resize is not None:
+            integer("Preset", "resize", self.resize, 1)
         if self.order not in _ORDERS or self.filter not in FILTERS:
             raise ValueError(
                 f"Preset: order must be one of {', '.join(_ORDERS)} and filter one of "
@@ -59,8 +63,6 @@ class Preset:
                 f"Preset: mean and scale must have one value per channel of {self.order!r} "
                 f"(mean={self.mean}, scale={self.scale})"
             )
-        if len(self.size) != 2 or min(self.size) < 1:
-            raise ValueError(f"Preset: size must be (height, width) (size={self.size})")
         if self.resize is not None and self.resize < max(self.size):
             raise ValueError(
                 f"Preset: resize must not be smaller than what is cut out "
@@ -90,7 +92,8 @@ class Preset:
         return cls((size, size), resize, "BGR", tuple(mean), (scale,) * 3)
 
     def prepare(self, photo: Any) -> NDArray[np.float32]:
-        """Return a photo, a file or an array (H, W, 3) of uint8 RGB, as (C, H, W) float32.
+        """Return a photo, a file, Pillow's picture or an array (H, W, 3) of uint8 RGB, as
+        (C, H, W) float32.
 
         Raises PictureError (a ValueError) for what is no picture; files need the extra `data`.
         """
@@ -135,8 +138,10 @@ class Preset:
 
     def batch(self, photos: Any) -> NDArray[np.float32]:
         """Return one photo, or an iterable of them, as (N, C, H, W)."""
-        photos = [photos] if is_photo(photos) else photos
-        return np.stack([self.prepare(photo) for photo in photos])
+        prepared = [self.prepare(photo) for photo in ([photos] if is_photo(photos) else photos)]
+        if not prepared:
+            raise ValueError("Preset.batch: there must be a photo (photos=[])")
+        return np.stack(prepared)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields, as JSON has them; `Preset(**fields)` is the way back."""
@@ -145,15 +150,24 @@ class Preset:
 
 def is_photo(photos: Any) -> bool:
     """Whether this is one photo, and no iterable of them."""
-    return isinstance(photos, (str, os.PathLike)) or getattr(photos, "ndim", 0) == 3
+    return (
+        isinstance(photos, (str, os.PathLike))
+        or getattr(photos, "ndim", None) in (2, 3)
+        or not hasattr(photos, "__iter__")
+    )
 
 
 def _read(photo: Any) -> NDArray[np.uint8]:
     if isinstance(photo, (str, os.PathLike)):
         return decode("Preset.prepare", Path(photo).read_bytes(), str(photo))
+    if hasattr(photo, "getexif"):
+        return upright("Preset.prepare", photo)
     if isinstance(photo, np.ndarray) and photo.dtype == np.uint8 and photo.shape[2:] == (3,):
+        if photo.size == 0:
+            raise ValueError(f"Preset.prepare: a photo must have pixels (shape={photo.shape})")
         return photo
     found = getattr(photo, "shape", type(photo).__name__), getattr(photo, "dtype", None)
     raise TypeError(
-        f"Preset.prepare: a photo must be a file or an array (H, W, 3) of uint8 (found={found})"
+        "Preset.prepare: a photo must be a file, a picture opened with Pillow, or an array "
+        f"(H, W, 3) of uint8 (found={found})"
     )

@@ -27,7 +27,9 @@ _ALIGNED_FROM = 1024  # floats; NumPy's own memory is quicker to get and starts 
 def check(operation: str, name: str, x: Any, rank: int | None = None) -> Array:
     """The array itself, once it is a float32 ndarray of the given rank."""
     if not isinstance(x, np.ndarray):
-        raise TypeError(f"{operation}: {name} must be a NumPy array (type={type(x).__name__})")
+        kind = type(x).__name__
+        hint = "; fastconv.autograd.ops takes tensors" if kind == "Tensor" else ""
+        raise TypeError(f"{operation}: {name} must be a NumPy array{hint} (type={kind})")
     if x.dtype is not _FLOAT32 and x.dtype != _FLOAT32:  # one object in all but odd cases
         raise TypeError(
             f"{operation}: {name} must be float32; convert it with astype (dtype={x.dtype})"

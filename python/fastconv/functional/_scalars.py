@@ -21,4 +21,4 @@ def integer(operation: str, name: str, value: Any) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        raise TypeError(f"{operation}: {name} must be an int ({name}={value!r})") from None
+        raise TypeError(f"{operation}: {name} must be an integer ({name}={value!r})") from None

@@ -11,6 +11,7 @@ from fastconv import _core
 from fastconv.functional import _arrays
 from fastconv.functional._arrays import Array
 from fastconv.functional._geometry import Padding, Size, pair, sides
+from fastconv.functional._scalars import integer
 
 __all__ = [
     "PackedConv2d",
@@ -22,11 +23,19 @@ __all__ = [
 ]
 
 
-def _groups(groups: Any) -> int:
-    try:
-        return operator.index(groups)
-    except TypeError:
-        raise TypeError(f"conv2d: groups must be an integer (groups={groups!r})") from None
+def _pictures(input_shape: Any, algorithm: Any, channels: int) -> tuple[int, int, int]:
+    """What packing has to know of its pictures: (N, H, W), or zeros where any will do."""
+    if input_shape is None:
+        if algorithm == "fastest":
+            raise ValueError("conv2d: 'fastest' needs the pictures' shape (input_shape=None)")
+        return 1, 0, 0
+    n, c, h, w = _shape4("input_shape", input_shape)
+    if c != channels:
+        raise ValueError(
+            f"conv2d: input_shape must have the weight's channels "
+            f"(input_shape={(n, c, h, w)}, channels={channels})"
+        )
+    return n, h, w
 
 
 def _weight(weight: Any) -> Array:
@@ -69,7 +78,7 @@ def conv2d(
         pair("conv2d", "stride", stride),
         sides("conv2d", padding),
         pair("conv2d", "dilation", dilation),
-        _groups(groups),
+        integer("conv2d", "groups", groups),
     )
     size = _core.conv2d_output_size(n, c, (h, w), o, weight.shape[2:], *geometry)
     out = _arrays.empty((n, o, *size))
@@ -125,7 +134,7 @@ def conv2d_backward_input(
         pair("conv2d", "stride", stride),
         sides("conv2d", padding),
         pair("conv2d", "dilation", dilation),
-        _groups(groups),
+        integer("conv2d", "groups", groups),
         algorithm,
         out.transpose(0, 2, 3, 1),
         in_place,
@@ -163,7 +172,7 @@ def conv2d_backward_weight(
         pair("conv2d", "stride", stride),
         sides("conv2d", padding),
         pair("conv2d", "dilation", dilation),
-        _groups(groups),
+        integer("conv2d", "groups", groups),
         algorithm,
         out,
     )
@@ -196,14 +205,15 @@ class PackedConv2d:
         input_shape: tuple[int, int, int, int] | None = None,
     ) -> None:
         weight = _weight(weight)
-        n, _, h, w = (1, 0, 0, 0) if input_shape is None else _shape4("input_shape", input_shape)
+        groups = integer("conv2d", "groups", groups)
+        n, h, w = _pictures(input_shape, algorithm, weight.shape[1] * groups)
         self._core = _core.PackedConv2d(
             weight,
             _bias(bias, weight.shape[0]),
             pair("conv2d", "stride", stride),
             sides("conv2d", padding),
             pair("conv2d", "dilation", dilation),
-            _groups(groups),
+            groups,
             activation,
             algorithm,
             n,

@@ -7,7 +7,6 @@ but float32 arrays and ValueError for shapes and values that do not fit.
 from __future__ import annotations
 
 import operator
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from fastconv import _core
 
 from . import _arrays
 from ._arrays import Array
+from ._scalars import number
 
 __all__ = [
     "batch_norm",
@@ -156,6 +156,8 @@ def batch_norm_backward(
     if activation not in (None, "relu"):
         raise ValueError(f"{op}: activation must be None or 'relu' (activation={activation!r})")
     relu = activation is not None or output is not None
+    if residual and relu and output is None:
+        raise ValueError(f"{op}: a residual's gradient takes the output of a ReLU (output=None)")
     passed = None
     if residual and not relu:
         passed, free = grad_output, []
@@ -211,14 +213,8 @@ def _optional_vector(operation: str, name: str, x: Any, length: int) -> Array | 
     return None if x is None else _arrays.vector(operation, name, x, length)
 
 
-def _number(operation: str, name: str, value: Any) -> float:
-    if not isinstance(value, Real):
-        raise TypeError(f"{operation}: {name} must be a number ({name}={value!r})")
-    return float(value)
-
-
 def _eps(operation: str, eps: Any) -> float:
-    if not _number(operation, "eps", eps) >= 0:
+    if not number(operation, "eps", eps) >= 0:
         raise ValueError(f"{operation}: eps must be at least 0 (eps={eps})")
     return float(eps)
 
@@ -232,7 +228,7 @@ def _response(
         raise TypeError(f"{operation}: size must be an integer (size={size!r})") from None
     return (
         min(channels, 2**62),  # what lies beyond the channels is zero
-        _number(operation, "alpha", alpha),
-        _number(operation, "beta", beta),
-        _number(operation, "k", k),
+        number(operation, "alpha", alpha),
+        number(operation, "beta", beta),
+        number(operation, "k", k),
     )

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .._arguments import number
+from .._arguments import integer, number
 from ..autograd import Tensor, ops
-from ..autograd.geometry import integer
 from .module import Module, Parameter
 
 __all__ = [

@@ -35,8 +35,12 @@ class _Listing(Module):
         self.add_module(name, module)
 
     def append(self, module: Module) -> Any:
-        """Add a module at the end, named by its number; return the container."""
-        self.add_module(str(len(self)), module)
+        """Add a module at the end, named by the first number that is free; return the container."""
+        names = {name for name, _ in self.named_children()}
+        number = len(names)
+        while str(number) in names:  # a slice keeps its modules' names
+            number += 1
+        self.add_module(str(number), module)
         return self
 
     def extend(self, modules: Iterable[Module]) -> Any:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .._arguments import flag
+from .._arguments import flag, integer, pair
 from ..autograd import Tensor, ops
-from ..autograd.geometry import integer, padding_of, pair
+from ..autograd.geometry import padding_of
 from . import init
 from .module import Module, Parameter
 

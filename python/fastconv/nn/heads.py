@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..autograd.geometry import integer
+from .._arguments import integer
 
 if TYPE_CHECKING:
     from .linear import Linear

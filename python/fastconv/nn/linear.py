@@ -6,9 +6,8 @@ import math
 
 import numpy as np
 
-from .._arguments import flag
+from .._arguments import flag, integer
 from ..autograd import Tensor, ops
-from ..autograd.geometry import integer
 from . import init
 from .module import Module, Parameter
 

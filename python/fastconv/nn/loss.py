@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._arguments import probability
+from .._arguments import integer, probability
 from ..autograd import Tensor, ops
-from ..autograd.geometry import integer
 from .module import Module
 
 __all__ = ["CrossEntropyLoss", "MSELoss"]

@@ -104,12 +104,17 @@ class Module:
         setattr(self, name, array)
 
     def add_module(self, name: str, module: Any) -> None:
-        """Make a module a part of this one, under a name that may be any string without dots."""
+        """Make a module a part of this one, in place of what has that name already.
+
+        The name may be any string without dots that is no method's or property's.
+        """
         if not isinstance(module, Module):
             kind = type(module).__name__
             raise TypeError(f"add_module: a part must be a Module (name={name!r}, type={kind})")
         if not name or "." in name or hasattr(type(self), name):
-            raise ValueError(f"add_module: the name must be new and without dots (name={name!r})")
+            raise ValueError(
+                f"add_module: the name must be without dots and not the class's own (name={name!r})"
+            )
         setattr(self, name, module)
 
     def named_children(self) -> Iterator[tuple[str, Module]]:

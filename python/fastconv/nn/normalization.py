@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._arguments import flag, number
+from .._arguments import flag, integer, number
 from ..autograd import Tensor, ops
-from ..autograd.geometry import integer
 from . import init
 from .module import Module, Parameter
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._arguments import flag
+from .._arguments import flag, integer, pair
 from ..autograd import Tensor, ops
-from ..autograd.geometry import ceil_mode_of, integer, padding_of, pair
+from ..autograd.geometry import ceil_mode_of, padding_of
 from ..autograd.ops.activation import check_joined
 from .module import Module
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .._arguments import integer
 from ..autograd import no_grad
-from ..autograd.geometry import integer
 from ..data.preset import is_photo
 
 if TYPE_CHECKING:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from .._arguments import integer
 from ..autograd import Tensor, ops
-from ..autograd.geometry import Padding, integer
+from ..autograd.geometry import Padding
 from .module import Module
 
 __all__ = ["Flatten", "Identity", "Permute", "Reshape", "ZeroPad2d"]
@@ -46,6 +48,11 @@ class Reshape(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         sizes = [x.shape[i] if size == 0 else size for i, size in enumerate(self.shape)]
+        kept = [i for i, size in enumerate(self.shape) if size == 0 and x.shape[i] == 0]
+        if kept and -1 in sizes:  # the empty axes say nothing of the others
+            rest = math.prod(size for i, size in enumerate(x.shape) if i not in kept)
+            known = math.prod(size for i, size in enumerate(sizes) if size > 0)
+            sizes[sizes.index(-1)] = rest // known
         return ops.reshape(x, sizes)
 
     def extra_repr(self) -> str:

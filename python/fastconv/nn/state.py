@@ -21,6 +21,11 @@ def fitting(
     owner: str, targets: dict[str, np.ndarray], source: Mapping[str, Any], strict: bool
 ) -> tuple[dict[str, np.ndarray], LoadResult]:
     """Return the arrays of `source` that belong into `targets`; see Module.load_state_dict."""
+    if not isinstance(source, Mapping):
+        raise TypeError(
+            "load_state_dict: a state dict must map names to arrays; fastconv.train.read_weights "
+            f"reads files (type={type(source).__name__})"
+        )
     arrays = {key: _as_array(key, value) for key, value in source.items()}
     missing = [
         key

@@ -64,7 +64,8 @@ def running(batches: Iterator[Data]) -> Iterator[Iterator[Data]]:
 
 
 def predict(net: Module, images: NDArray[Any], batch_size: int = 256) -> NDArray[np.int64]:
-    """Return the class of the largest output for each of `images` (N, C, H, W), as (N,) int64."""
+    """Return the class of the largest output for each of `images`, float32 (N, C, H, W), as (N,)
+    int64."""
     if batch_size < 1:
         raise ValueError(f"predict: batch_size must be at least 1 (batch_size={batch_size})")
     answers = np.empty(len(images), np.int64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 import time
@@ -13,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._arguments import integer, positive
 from ..autograd import ops
-from ..autograd.geometry import integer
 from ..data import Dataset, Loader
 from ..nn import Module
 from ..optim import EMA, SGD, Optimizer
@@ -114,8 +113,11 @@ def fit(
     epochs = integer("fit", "epochs", epochs, 1)
     batch_size = None if batch_size is None else integer("fit", "batch_size", batch_size, 1)
     seed = None if seed is None else integer("fit", "seed", seed, 0)
-    if clip_grad_norm is not None and not 0 < clip_grad_norm < math.inf:
-        raise ValueError(f"fit: clip_grad_norm must be positive (clip_grad_norm={clip_grad_norm})")
+    if clip_grad_norm is not None:
+        clip_grad_norm = positive("fit", "clip_grad_norm", clip_grad_norm)
+    for name, function in (("schedule", schedule), ("loss", loss)):
+        if not callable(function):
+            raise TypeError(f"fit: {name} must be a function ({name}={function!r})")
     callbacks = _callbacks(callbacks)
     optimizer = _optimizer(net, optimizer, lr=lr, momentum=momentum, weight_decay=weight_decay)
     if ema is not None and ema.net is not net:
@@ -179,6 +181,8 @@ def _optimizer(net: Module, optimizer: Optimizer | None, **wanted: float | None)
     if optimizer is None:
         defaults = {"lr": _LR, "momentum": _MOMENTUM, "weight_decay": _WEIGHT_DECAY}
         options: dict[str, Any] = {**defaults, **given}
+        if not any(parameter.requires_grad for parameter in net.parameters()):
+            raise ValueError("fit: net must have a parameter that learns (all are frozen)")
         return SGD(net.parameters(), **options)
     if given:
         text = ", ".join(f"{name}={value}" for name, value in given.items())

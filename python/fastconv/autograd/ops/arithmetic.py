@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,12 +29,21 @@ def _unbroadcast(grad: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def _operands(x: Any, y: Any) -> tuple[Any, Any]:
     """Give Python and NumPy scalars the type of the other operand."""
-    if isinstance(x, (np.ndarray, Function.tensor_type)):
-        if not isinstance(y, (np.ndarray, Function.tensor_type)):
-            y = np.asarray(y, dtype=x.dtype)
-    else:
-        x = np.asarray(x, dtype=y.dtype)
-    return x, y
+    arrays = (np.ndarray, Function.tensor_type)
+    if not isinstance(x, arrays):
+        return _scalar(x, y), y
+    return x, y if isinstance(y, arrays) else _scalar(y, x)
+
+
+def _scalar(value: Any, other: Any) -> np.ndarray:
+    if not isinstance(value, Real):
+        kind = type(value).__name__
+        raise TypeError(f"arithmetic: operands must be tensors, arrays or numbers (type={kind})")
+    if other.dtype.kind != "f" and not isinstance(value, Integral):
+        raise TypeError(
+            f"arithmetic: a tensor of integers takes integers (dtype={other.dtype}, value={value})"
+        )
+    return np.asarray(value, dtype=other.dtype)
 
 
 class Add(Function):

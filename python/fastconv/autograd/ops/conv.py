@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..._arguments import integer, pair
 from ..function import Function
-from ..geometry import integer, padding_of, pair
+from ..geometry import padding_of
 from ..state import state
 from .activation import check_joined
 

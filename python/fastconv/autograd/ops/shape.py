@@ -75,7 +75,7 @@ class Index(Function):
 class Permute(Function):
     @staticmethod
     def forward(ctx: Any, x: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
-        ctx.dims = dims
+        ctx.dims = tuple(dim % x.ndim for dim in dims)
         out: np.ndarray = x.transpose(dims)
         return out
 

@@ -51,7 +51,7 @@ def _join(node: Node, regions: Regions, copy_all: bool) -> list[Node] | None:
     inputs: list[Value] = []
     start = 0
     for x in node.inputs:
-        if copy_all or not regions.nest(x, node.output, start):
+        if copy_all or regions.is_input(x) or not regions.nest(x, node.output, start):
             copy = Value(x.shape)
             regions.add(copy, written=True)
             if not regions.nest(copy, node.output, start):

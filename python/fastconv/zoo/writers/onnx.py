@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..._arguments import flag
+from ..._arguments import flag, integer
 from ..._core import __version__
-from ...autograd.geometry import integer
 from ...compiler.entry import full_shape
 from ...compiler.passes import drop_identities, remove_dead
 from ...compiler.trace import trace

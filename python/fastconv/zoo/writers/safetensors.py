@@ -32,6 +32,10 @@ def save(net: Module, path: str | os.PathLike[str], *, license: str | None = Non
     head: set `net.architecture = None` to write weights that no architecture stands for.
     """
     path = Path(path)
+    if path.suffix.lower() != ".safetensors":
+        raise ValueError(f"zoo.save: the file's name must end in .safetensors (path={path})")
+    if not isinstance(net, Module):
+        raise TypeError(f"zoo.save: net must be an nn.Module (type={type(net).__name__})")
     architecture = architecture_of(net)
     if architecture is None and net.architecture is not None:
         name, options = net.architecture
