@@ -4,6 +4,7 @@
 
 #include "activation.hpp"
 #include "arrays.hpp"
+#include "sizes.hpp"
 
 namespace fastconv::python {
 namespace {
@@ -147,6 +148,50 @@ void bind_conv(py::module_& m) {
       },
       py::arg("grad_output"), py::arg("x"), py::arg("stride"), py::arg("padding"),
       py::arg("dilation"), py::arg("groups"), py::arg("algorithm"), py::arg("grad_weight"));
+
+  // Returns false, and does nothing, where there is no such kernel.
+  m.def(
+      "conv2d_maxima_backward",
+      [](const py::array& grad_output, const py::array& indices, const py::array& x,
+         const py::array& weight, const Pair& stride, const Sides& padding, const Pair& dilation,
+         std::int64_t groups, const PoolWindow& window, const py::object& grad_x,
+         const py::object& grad_weight) {
+        const auto gv = input<float>("conv2d", "grad_output", grad_output, 4);
+        const auto iv = input<std::int32_t>("conv2d", "indices", indices, 4);
+        const auto xv = input<float>("conv2d", "x", x, 4);
+        const auto wv = input<float>("conv2d", "weight", weight, 4);
+        const Conv2dParams p = make_params(xv[3], wv, stride, padding, dilation, groups);
+        const std::int64_t batch = xv[0];
+        const PictureSize in = {xv[1], xv[2]}, out = conv2d_output_size(p, batch, in);
+        const PoolSize size = pool_output_size("max_pool2d", {out.h, out.w}, window);
+        check_picture("grad_output", gv, batch, {size.h, size.w}, p.out_channels);
+        check_picture("indices", iv, batch, {size.h, size.w}, p.out_channels);
+        if (!conv2d_maxima_pay(p, window, batch, in)) return false;
+        float *to_x = nullptr, *to_weight = nullptr;
+        if (!grad_x.is_none()) {
+          auto array = py::cast<py::array>(grad_x);
+          const auto ov = output<float>("conv2d", "grad_x", array, 4);
+          check_picture("grad_x", ov, batch, in, p.in_channels);
+          to_x = ov.data;
+        }
+        if (!grad_weight.is_none()) {
+          auto array = py::cast<py::array>(grad_weight);
+          const auto ov = output<float>("conv2d", "grad_weight", array, 4);
+          require_size("conv2d", "grad_weight", ov, wv.size);
+          to_weight = ov.data;
+        }
+        py::gil_scoped_release release;
+        if (to_x != nullptr) {
+          conv2d_maxima_backward_input(p, window, batch, in, gv.data, iv.data, wv.data, to_x);
+        }
+        if (to_weight != nullptr) {
+          conv2d_maxima_backward_weight(p, window, batch, in, gv.data, iv.data, xv.data, to_weight);
+        }
+        return true;
+      },
+      py::arg("grad_output"), py::arg("indices"), py::arg("x"), py::arg("weight"),
+      py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("groups"),
+      py::arg("window"), py::arg("grad_x"), py::arg("grad_weight"));
 
   py::class_<PackedConv2d>(m, "PackedConv2d")
       .def(py::init([](const py::array& weight, const py::object& bias, const Pair& stride,

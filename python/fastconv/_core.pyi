@@ -108,6 +108,19 @@ def conv2d_backward_weight(
     algorithm: str,
     grad_weight: _Array,
 ) -> None: ...
+def conv2d_maxima_backward(
+    grad_output: _Array,
+    indices: NDArray[np.int32],
+    x: _Array,
+    weight: _Array,
+    stride: _Pair,
+    padding: _Sides,
+    dilation: _Pair,
+    groups: int,
+    window: PoolWindow,
+    grad_x: _Array | None,
+    grad_weight: _Array | None,
+) -> bool: ...
 
 class PackedConv2d:
     def __init__(

@@ -22,6 +22,24 @@ def draw(*shape: int, seed: int = 0) -> Any:
     return np.random.default_rng(seed).standard_normal(shape)
 
 
+def test_conv2d_with_pooling() -> None:
+    x, weight, bias = draw(2, 3, 8, 7), draw(4, 3, 3, 3, seed=1), draw(4, seed=2)
+    window, pooling = (1, 1, 1, 1), (2, 2, 0, 1, False)
+    for activation in (None, "relu"):
+        check_gradients(
+            lambda x, w, b, how=activation: ops.conv2d_max_pool2d(x, w, b, window, pooling, how),
+            x,
+            weight,
+            bias,
+        )
+        with use_backend("reference"):
+            joined = ops.conv2d_max_pool2d(x, weight, bias, window, pooling, activation).data
+            apart = ops.conv2d(x, weight, bias, *window, activation=activation)
+            np.testing.assert_array_equal(joined, ops.max_pool2d(apart, *pooling).data)
+    with pytest.raises(ValueError, match=r"conv2d_max_pool2d: activation must be None or 'relu'"):
+        ops.conv2d_max_pool2d(x, weight, bias, window, pooling, "tanh")
+
+
 @pytest.mark.parametrize(
     ("stride", "padding", "dilation", "groups"),
     [(1, 0, 1, 1), ((2, 1), (1, 2), 1, 2), (2, ((0, 1), (2, 1)), (1, 2), 1)],

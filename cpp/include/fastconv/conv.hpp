@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "fastconv/gemm.hpp"
+#include "fastconv/pool.hpp"
 
 namespace fastconv {
 
@@ -79,7 +80,7 @@ class PooledConv2d {
  public:
   // As PackedConv2d. The activation must not fall anywhere.
   PooledConv2d(const Conv2dParams& params, const float* weight, const float* bias,
-                    Activation activation);
+               Activation activation);
   ~PooledConv2d();
 
   const Conv2dParams& params() const;
@@ -109,6 +110,18 @@ void conv2d_backward_input(const Conv2dParams& params, std::int64_t batch, Pictu
 void conv2d_backward_weight(const Conv2dParams& params, std::int64_t batch, PictureSize in,
                             const float* grad_out, const float* x, float* grad_weight,
                             ConvAlgorithm algorithm = ConvAlgorithm::direct);
+
+// The same where the output went through max pooling: from the gradient of the maxima and their
+// indices, which must lie in their windows. Only where it pays, which is with few channels and many
+// pictures; without spreading that gradient over the convolution's output.
+bool conv2d_maxima_pay(const Conv2dParams& params, const PoolWindow& window, std::int64_t batch,
+                       PictureSize in);
+void conv2d_maxima_backward_input(const Conv2dParams& params, const PoolWindow& window,
+                                  std::int64_t batch, PictureSize in, const float* grad,
+                                  const std::int32_t* indices, const float* weight, float* grad_x);
+void conv2d_maxima_backward_weight(const Conv2dParams& params, const PoolWindow& window,
+                                   std::int64_t batch, PictureSize in, const float* grad,
+                                   const std::int32_t* indices, const float* x, float* grad_weight);
 
 // sums[c] = sum over rows of x[row][c], x dense: the gradient of a bias.
 void column_sums(const float* x, std::int64_t rows, std::int64_t columns, float* sums);

@@ -29,6 +29,7 @@ from fastconv.functional.conv import (
     conv2d_backward_bias,
     conv2d_backward_input,
     conv2d_backward_weight,
+    conv2d_max_pool2d_backward,
     pack_conv2d,
 )
 from fastconv.functional.dropout import dropout, dropout_backward
@@ -88,6 +89,7 @@ __all__ = [
     "conv2d_backward_bias",
     "conv2d_backward_input",
     "conv2d_backward_weight",
+    "conv2d_max_pool2d_backward",
     "cross_entropy",
     "cross_entropy_backward",
     "dropout",

@@ -12,6 +12,7 @@ from fastconv.functional import _arrays
 from fastconv.functional._arrays import Array
 from fastconv.functional._geometry import Padding, Size, pair, sides
 from fastconv.functional._scalars import integer
+from fastconv.functional.pool import Indices, indices_nhwc, max_pool2d_backward, pool_window
 
 __all__ = [
     "PackedConv2d",
@@ -19,6 +20,7 @@ __all__ = [
     "conv2d_backward_bias",
     "conv2d_backward_input",
     "conv2d_backward_weight",
+    "conv2d_max_pool2d_backward",
     "pack_conv2d",
 ]
 
@@ -187,6 +189,66 @@ def conv2d_backward_bias(grad_output: Array) -> Array:
         grad.reshape(-1, grad.shape[3]) if grad.size else grad.reshape(0, len(out)), out
     )
     return out
+
+
+def conv2d_max_pool2d_backward(
+    grad_output: Array,
+    indices: Indices,
+    x: Array,
+    weight: Array,
+    window: tuple[Any, ...],
+    pooling: tuple[Any, ...],
+    *,
+    algorithm: str = "direct",
+    needs: tuple[bool, bool] = (True, True),
+    add_to: Array | None = None,
+) -> tuple[Array | None, Array | None]:
+    """The gradients of x and weight through max_pool2d(conv2d(x, weight, None, *window), *pooling).
+
+    grad_output and indices are of the maxima; window is (stride, padding, dilation, groups) and
+    pooling (kernel_size, stride, padding, dilation, ceil_mode). A gradient that `needs` does not
+    ask for is None. algorithm and add_to: as for `conv2d_backward_input`. "fastest" does not spread
+    grad_output over the convolution's output where channels are few and pictures many.
+    """
+    op = "conv2d_max_pool2d_backward"
+    pixels, weight = _arrays.nhwc(op, "x", x), _weight(weight)
+    stride, padding, dilation, groups = window
+    geometry = (
+        pair("conv2d", "stride", stride),
+        sides("conv2d", padding),
+        pair("conv2d", "dilation", dilation),
+        integer("conv2d", "groups", groups),
+    )
+    grad_x = grad_weight = None
+    if algorithm == "fastest":
+        if needs[0]:
+            grad_x = _arrays.empty(x.shape)
+        if needs[1]:
+            grad_weight = _arrays.empty((weight.size,)).reshape(weight.shape)
+        if _core.conv2d_maxima_backward(
+            _arrays.nhwc(op, "grad_output", grad_output),
+            indices_nhwc(op, indices, grad_output),
+            pixels,
+            weight,
+            *geometry,
+            pool_window(op, *pooling),
+            None if grad_x is None else grad_x.transpose(0, 2, 3, 1),
+            grad_weight,
+        ):
+            if grad_x is not None and add_to is not None:
+                add_to += grad_x
+                grad_x = add_to
+            return grad_x, grad_weight
+    n, h, w, c = pixels.shape
+    size = _core.conv2d_output_size(n, c, (h, w), len(weight), weight.shape[2:], *geometry)
+    grad = max_pool2d_backward(grad_output, indices, (n, len(weight), *size), *pooling)
+    if needs[0]:
+        grad_x = conv2d_backward_input(
+            grad, weight, x.shape, *window, algorithm=algorithm, add_to=add_to
+        )
+    if needs[1]:
+        grad_weight = conv2d_backward_weight(grad, x, weight.shape, *window, algorithm=algorithm)
+    return grad_x, grad_weight
 
 
 class PackedConv2d:

@@ -95,7 +95,7 @@ def max_pool2d(
     """
     op = "max_pool2d"
     pixels = _arrays.nhwc(op, "x", x)
-    window = _window(op, kernel_size, stride, padding, dilation, ceil_mode)
+    window = pool_window(op, kernel_size, stride, padding, dilation, ceil_mode)
     out = _output(op, pixels, window)
     if not return_indices:
         _core.max_pool2d(pixels, window, out.transpose(_NHWC))
@@ -122,20 +122,11 @@ def max_pool2d_backward(
     """
     op = "max_pool2d_backward"
     grad = _arrays.nhwc(op, "grad_output", grad_output)
-    if not isinstance(indices, np.ndarray):
-        raise TypeError(f"{op}: indices must be a NumPy array (type={type(indices).__name__})")
-    if indices.dtype != np.int32:
-        raise TypeError(f"{op}: indices must be int32 (dtype={indices.dtype})")
-    if indices.shape != grad_output.shape:
-        raise ValueError(
-            f"{op}: indices must have the shape of grad_output "
-            f"(indices={indices.shape}, grad_output={grad_output.shape})"
-        )
+    where = indices_nhwc(op, indices, grad_output)
     out = _arrays.empty(_input_shape(op, input_shape, grad_output))
-    where = np.ascontiguousarray(indices.transpose(_NHWC))
     window = None
     if kernel_size is not None:
-        window = _window(op, kernel_size, stride, padding, dilation, ceil_mode)
+        window = pool_window(op, kernel_size, stride, padding, dilation, ceil_mode)
     _core.max_pool2d_backward(grad, where, window, out.transpose(_NHWC))
     return out
 
@@ -158,7 +149,7 @@ def avg_pool2d(
     """
     op = "avg_pool2d"
     pixels = _arrays.nhwc(op, "x", x)
-    window = _window(op, kernel_size, stride, padding, 1, ceil_mode, count_include_pad)
+    window = pool_window(op, kernel_size, stride, padding, 1, ceil_mode, count_include_pad)
     out = _output(op, pixels, window)
     _core.avg_pool2d(pixels, window, out.transpose(_NHWC))
     return out
@@ -180,7 +171,7 @@ def avg_pool2d_backward(
     """
     op = "avg_pool2d_backward"
     grad = _arrays.nhwc(op, "grad_output", grad_output)
-    window = _window(op, kernel_size, stride, padding, 1, ceil_mode, count_include_pad)
+    window = pool_window(op, kernel_size, stride, padding, 1, ceil_mode, count_include_pad)
     shape = _input_shape(op, input_shape, grad_output)
     size = _core.pool_output_size(op, shape[2], shape[3], window)
     if grad_output.shape[2:] != size:
@@ -246,7 +237,23 @@ def global_avg_pool2d(x: Array) -> Array:
     return out
 
 
-def _window(
+def indices_nhwc(operation: str, indices: Any, grad_output: Array) -> Indices:
+    """Indices (N, C, H, W) of maxima as a C-ordered (N, H, W, C) array."""
+    if not isinstance(indices, np.ndarray):
+        raise TypeError(
+            f"{operation}: indices must be a NumPy array (type={type(indices).__name__})"
+        )
+    if indices.dtype != np.int32:
+        raise TypeError(f"{operation}: indices must be int32 (dtype={indices.dtype})")
+    if indices.shape != grad_output.shape:
+        raise ValueError(
+            f"{operation}: indices must have the shape of grad_output "
+            f"(indices={indices.shape}, grad_output={grad_output.shape})"
+        )
+    return np.ascontiguousarray(indices.transpose(_NHWC))
+
+
+def pool_window(
     operation: str,
     kernel_size: Any,
     stride: Any,

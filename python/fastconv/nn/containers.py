@@ -57,7 +57,8 @@ class Sequential(_Listing):
     """Modules that run one after the other.
 
     While gradients are recorded, a ReLU is computed with the maximum pooling after it, which leaves
-    fewer pixels, or else with the convolution or batch norm in front of it.
+    fewer pixels, or else with the convolution or batch norm in front of it; a convolution, a ReLU
+    and a maximum pooling are one operation.
     Takes them in order, or one mapping of names to modules, or named arguments. Indexing gives
     the module at a place, slicing a Sequential of the same modules.
 
@@ -84,9 +85,14 @@ class Sequential(_Listing):
         at = 0
         while (module := modules[at]) is not None:
             after, next_after = modules[at + 1 : at + 3]
-            if joining and _join(module, after) and not _join(after, next_after):
+            joins = joining and _join(module, after)
+            pools = joins and _join(after, next_after)
+            if joins and not pools:
                 x = (after if type(module) is ReLU else module)(x, activation="relu")
                 at += 2
+            elif pools and type(module) is Conv2d:
+                x = module(x, activation="relu", pooling=next_after.window)
+                at += 3
             else:
                 x = module(x)
                 at += 1

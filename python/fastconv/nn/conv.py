@@ -23,7 +23,8 @@ class Conv2d(Module):
     ((top, bottom), (left, right)). `groups` splits the channels. `weight` is
     (O, C / groups, KH, KW), `bias` (O,) or None; OH = floor((H + padding - dilation (KH - 1) - 1)
     / stride) + 1. Initialised as in PyTorch (uniform, He et al. 2015, https://arxiv.org/abs/1502.01852).
-    Called with `activation="relu"`, it applies a ReLU in the same pass.
+    Called with `activation="relu"`, it applies a ReLU in the same pass, and with the `window` of a
+    MaxPool2d as `pooling`, that pooling after it.
     """
 
     def __init__(
@@ -57,8 +58,12 @@ class Conv2d(Module):
         """Draw weight and bias anew."""
         _draw(self.weight, self.bias)
 
-    def forward(self, x: Tensor, activation: str | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, activation: str | None = None, pooling: tuple[Any, ...] | None = None
+    ) -> Tensor:
         window = (self.stride, self.padding, self.dilation, self.groups)
+        if pooling is not None:
+            return ops.conv2d_max_pool2d(x, self.weight, self.bias, window, pooling, activation)
         return ops.conv2d(x, self.weight, self.bias, *window, activation=activation)
 
     def extra_repr(self) -> str:

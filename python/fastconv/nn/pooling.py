@@ -51,10 +51,14 @@ class MaxPool2d(Module):
         self.dilation = dilation
         self.ceil_mode = ceil_mode_of("MaxPool2d", ceil_mode)
 
+    @property
+    def window(self) -> tuple[Any, ...]:
+        """The arguments of `max_pool2d`, in their order."""
+        return (self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
+
     def forward(self, x: Tensor, activation: str | None = None) -> Tensor:
-        window = (self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
         check_joined("MaxPool2d", activation)
-        return (ops.max_pool2d if activation is None else ops.relu_max_pool2d)(x, *window)
+        return (ops.max_pool2d if activation is None else ops.relu_max_pool2d)(x, *self.window)
 
     def extra_repr(self) -> str:
         return (

@@ -21,7 +21,13 @@ from .activation import (
     tanh_backward,
 )
 from .arithmetic import add
-from .conv import conv2d, conv2d_backward_bias, conv2d_backward_input, conv2d_backward_weight
+from .conv import (
+    conv2d,
+    conv2d_backward_bias,
+    conv2d_backward_input,
+    conv2d_backward_weight,
+    conv2d_max_pool2d_backward,
+)
 from .dropout import dropout, dropout_backward
 from .gemm import (
     gemm,
@@ -75,6 +81,7 @@ __all__ = [
     "conv2d_backward_bias",
     "conv2d_backward_input",
     "conv2d_backward_weight",
+    "conv2d_max_pool2d_backward",
     "cross_entropy",
     "cross_entropy_backward",
     "dropout",

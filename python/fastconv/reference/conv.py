@@ -9,6 +9,7 @@ blocks, and each block of filters sees its own block of channels.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from ._arguments import (
 )
 from ._window import Window, conv_output_size, conv_window
 from .activation import apply_activation
+from .pool import max_pool2d_backward
 
 __all__ = [
     "conv2d",
@@ -183,3 +185,31 @@ def conv2d_backward_bias(grad_output: Array) -> Array:
     require_ndim("conv2d_backward_bias", 4, grad_output=grad_output)
     grad_bias: Array = grad_output.sum(axis=(0, 2, 3))
     return grad_bias
+
+
+def conv2d_max_pool2d_backward(
+    grad_output: Array,
+    indices: Array,
+    x: Array,
+    weight: Array,
+    window: tuple[Any, ...],
+    pooling: tuple[Any, ...],
+    *,
+    algorithm: str = "direct",
+    needs: tuple[bool, bool] = (True, True),
+    add_to: Array | None = None,
+) -> tuple[Array | None, Array | None]:
+    """Gradients of x and weight through max_pool2d(conv2d(x, weight, None, *window), *pooling).
+
+    grad_output and indices are of the maxima. A gradient that `needs` does not ask for is None.
+    """
+    op = "conv2d_max_pool2d_backward"
+    _, out = _geometry(op, x.shape, weight.shape, *window)
+    shape = (len(x), len(weight), *out)
+    grad = max_pool2d_backward(grad_output, indices, shape, *pooling)
+    grad_x = grad_weight = None
+    if needs[0]:
+        grad_x = conv2d_backward_input(grad, weight, x.shape, *window, add_to=add_to)
+    if needs[1]:
+        grad_weight = conv2d_backward_weight(grad, x, weight.shape, *window)
+    return grad_x, grad_weight

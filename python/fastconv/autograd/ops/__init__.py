@@ -17,7 +17,7 @@ from .activation import (
     tanh,
 )
 from .arithmetic import add, div, mean, mul, neg, sub, sum
-from .conv import conv2d, conv_transpose2d
+from .conv import conv2d, conv2d_max_pool2d, conv_transpose2d
 from .dropout import dropout
 from .linear import gemm, linear, matmul
 from .loss import cross_entropy, mse_loss
@@ -40,6 +40,7 @@ __all__ = [
     "clip",
     "concat",
     "conv2d",
+    "conv2d_max_pool2d",
     "conv_transpose2d",
     "cross_entropy",
     "div",

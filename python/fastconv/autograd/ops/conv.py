@@ -15,10 +15,12 @@ from .activation import check_joined
 if TYPE_CHECKING:
     from ..tensor import Tensor
 
-__all__ = ["Conv2d", "ConvTranspose2d", "conv2d", "conv_transpose2d"]
+__all__ = ["Conv2d", "ConvTranspose2d", "conv2d", "conv2d_max_pool2d", "conv_transpose2d"]
 
 
 class Conv2d(Function):
+    """And, with `pooling`, the maxima of windows of the result."""
+
     owns_results = True
     adds_to_first = True
 
@@ -33,23 +35,49 @@ class Conv2d(Function):
         dilation: Any,
         groups: int,
         activation: str | None,
+        pooling: tuple[Any, ...] | None,
     ) -> np.ndarray:
         ctx.window = (stride, padding, dilation, groups)
+        ctx.pooling = pooling
         ctx.algorithm = state.conv_algorithm
+        joined = activation if pooling is None else None
         y: np.ndarray = ctx.kernels.conv2d(
-            x, weight, bias, *ctx.window, activation=activation, algorithm=ctx.algorithm
+            x, weight, bias, *ctx.window, activation=joined, algorithm=ctx.algorithm
         )
-        ctx.save_for_backward(x, weight, None if activation is None else y)
+        indices = None
+        if pooling is not None:
+            if True in ctx.needs_input_grad:
+                y, indices = ctx.kernels.max_pool2d(y, *pooling, True)
+            else:
+                y = ctx.kernels.max_pool2d(y, *pooling)
+            if activation is not None:
+                y = ctx.kernels.relu(y)  # as if in front of the pooling, of fewer pixels
+        ctx.save_for_backward(x, weight, None if activation is None else y, indices)
         return y
 
     @staticmethod
     def backward(ctx: Any, grad: np.ndarray) -> Any:
-        x, weight, y = ctx.saved
+        x, weight, y, indices = ctx.saved
         if y is not None:
             grad = ctx.kernels.relu_backward(grad, y)
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
         kernels, window, how = ctx.kernels, ctx.window, ctx.algorithm
         grad_x = grad_weight = grad_bias = None
+        if needs_bias:
+            grad_bias = kernels.conv2d_backward_bias(grad)
+        if indices is not None:
+            grad_x, grad_weight = kernels.conv2d_max_pool2d_backward(
+                grad,
+                indices,
+                x,
+                weight,
+                window,
+                ctx.pooling,
+                algorithm=how,
+                needs=(needs_x, needs_weight),
+                add_to=ctx.first,
+            )
+            return grad_x, grad_weight, grad_bias
         if needs_x:
             grad_x = kernels.conv2d_backward_input(
                 grad, weight, x.shape, *window, algorithm=how, add_to=ctx.first
@@ -58,8 +86,6 @@ class Conv2d(Function):
             grad_weight = kernels.conv2d_backward_weight(
                 grad, x, weight.shape, *window, algorithm=how
             )
-        if needs_bias:
-            grad_bias = kernels.conv2d_backward_bias(grad)
         return grad_x, grad_weight, grad_bias
 
 
@@ -156,7 +182,21 @@ def conv2d(
     """Convolve x (N, C, H, W) with weight (O, C/groups, KH, KW), add bias (O,), apply None or
     "relu"."""
     check_joined("conv2d", activation)
-    return Conv2d.apply(x, weight, bias, stride, padding, dilation, groups, activation)
+    return Conv2d.apply(x, weight, bias, stride, padding, dilation, groups, activation, None)
+
+
+def conv2d_max_pool2d(
+    x: Any,
+    weight: Any,
+    bias: Any,
+    window: tuple[Any, ...],
+    pooling: tuple[Any, ...],
+    activation: str | None = None,
+) -> Tensor:
+    """Return max_pool2d(conv2d(x, weight, bias, *window, activation=activation), *pooling); both
+    windows are whole."""
+    check_joined("conv2d_max_pool2d", activation)
+    return Conv2d.apply(x, weight, bias, *window, activation, pooling)
 
 
 def conv_transpose2d(
