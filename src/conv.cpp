@@ -244,14 +244,18 @@ void bind_conv(py::module_& m) {
 
   py::class_<PooledConv2d>(m, "PooledConv2d")
       .def(py::init([](const py::array& weight, const py::object& bias, const Sides& padding,
-                       const py::object& activation) {
+                       const py::object& activation, const std::string& algorithm) {
              const auto wv = input<float>("conv2d", "weight", weight, 4);
              const Conv2dParams p = make_params(wv[1], wv, {1, 1}, padding, {1, 1}, 1);
              return std::make_unique<PooledConv2d>(
                  p, wv.data, optional_vector("conv2d", "bias", bias, p.out_channels),
-                 to_activation("conv2d", activation));
+                 to_activation("conv2d", activation), to_algorithm(algorithm));
            }),
-           py::arg("weight"), py::arg("bias"), py::arg("padding"), py::arg("activation"));
+           py::arg("weight"), py::arg("bias"), py::arg("padding"), py::arg("activation"),
+           py::arg("algorithm"))
+      .def_property_readonly("algorithm", [](const PooledConv2d& self) {
+        return kAlgorithms[static_cast<int>(self.algorithm())];
+      });
 }
 
 }  // namespace fastconv::python

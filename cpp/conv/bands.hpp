@@ -14,7 +14,8 @@ namespace fastconv {
 struct PaddedPictures {
   const Conv2dParams& p;
   PictureSize in, out;
-  std::int64_t row;  // floats between lines of a band; those behind its line are zeros
+  std::int64_t row;        // floats between lines of a band; those behind its line are zeros
+  std::int64_t band = 32;  // lines of the convolution, an even number
 
   PaddedPictures(const Conv2dParams& params, std::int64_t batch, PictureSize size,
                  std::int64_t slack = 0)
@@ -27,6 +28,13 @@ struct PaddedPictures {
   std::int64_t macs() const {  // of one picture
     return out.h * out.w * p.kernel_h * p.kernel_w * p.in_channels * p.out_channels;
   }
+  // Lets a quarter of L2 hold so many floats for each line of a band.
+  void limit_band(std::int64_t floats) {
+    const auto l2 = static_cast<std::int64_t>(l2_cache_bytes() / sizeof(float));
+    band = std::clamp<std::int64_t>(l2 / 4 / floats / 2 * 2, 2, band);
+  }
+  // Lines that the windows of a band read, of the second of two lines at a time.
+  std::int64_t band_rows() const { return std::min(round_up(out.h, 2), band) + p.kernel_h - 1; }
   // Whether the pictures themselves are such bands.
   bool are_bands() const {
     return p.pad_top == 0 && p.pad_bottom == 0 && row == in.w * p.in_channels;
@@ -49,14 +57,12 @@ struct PaddedPictures {
   template <class F>
   void each_band(std::int64_t batch, std::int64_t step, std::int64_t scratch_floats, const float* x,
                  const F& f) const {
-    constexpr std::int64_t kBand = 32;                      // lines of the convolution
     constexpr std::int64_t kGrain = std::int64_t{1} << 18;  // multiply-adds worth a thread
-    const std::int64_t lines = out.h / step, band = kBand / step, bands = ceil_div(lines, band);
+    const std::int64_t lines = out.h / step, most = band / step, bands = ceil_div(lines, most);
     const std::int64_t tasks = batch * bands;
     const std::int64_t worth = std::max<std::int64_t>(1, batch * macs() / kGrain);
     const int members = static_cast<int>(std::min<std::int64_t>({get_num_threads(), tasks, worth}));
-    const std::int64_t strip =
-        are_bands() ? 0 : (std::min(round_up(out.h, 2), kBand) + p.kernel_h) * row;
+    const std::int64_t strip = are_bands() ? 0 : (band_rows() + 1) * row;
     const std::int64_t mine = round_up(strip, 16) + round_up(scratch_floats, 16) + 16;
     Scratch memory(members * mine);
     parallel_team(members, [&](int member) {
@@ -64,8 +70,8 @@ struct PaddedPictures {
       std::fill_n(padded, strip, 0.0f);
       const Range range = split(tasks, members, member);
       for (std::int64_t task = range.begin; task < range.end; ++task) {
-        const std::int64_t image = task / bands, first = task % bands * band;
-        const std::int64_t count = std::min(band, lines - first);
+        const std::int64_t image = task / bands, first = task % bands * most;
+        const std::int64_t count = std::min(most, lines - first);
         const float* from = x + image * picture();
         if (strip == 0) {
           from += step * first * row;

@@ -6,6 +6,7 @@
 #include "conv/bands.hpp"
 #include "conv/chunks.hpp"
 #include "conv/conv2d.hpp"
+#include "conv/pairs.hpp"
 #include "core/error.hpp"
 #include "core/memory.hpp"
 #include "gemm/tile.hpp"
@@ -32,11 +33,12 @@ bool is_plane(const Conv2dParams& p) {
 
 bool plane_pays(const Conv2dParams& p) { return is_plane(p) && p.out_channels <= kPlaneChannels; }
 
-void run_plane(const Conv2dParams& p, bool pooled, std::int64_t batch, PictureSize in,
+void run_plane(const Conv2dParams& p, PlaneAlgorithm algorithm, std::int64_t batch, PictureSize in,
                const float* x, const float* weight, const float* bias, Activation activation,
                float* y, std::int64_t y_pixel) {
-  const PaddedPictures pictures(p, batch, in, kPlaneSlack);
-  const std::int64_t step = pooled ? 2 : 1, columns = pictures.out.w / step;
+  PaddedPictures pictures(p, batch, in, kPlaneSlack);
+  const std::int64_t step = algorithm == PlaneAlgorithm::forward ? 1 : 2;
+  const std::int64_t columns = pictures.out.w / step;
   if (batch == 0 || pictures.out.h == 0 || columns == 0) return;
   PlaneJob job = {};
   job.weight = weight;
@@ -46,21 +48,29 @@ void run_plane(const Conv2dParams& p, bool pooled, std::int64_t batch, PictureSi
   job.columns = columns, job.y_pixel = y_pixel;
   job.x_row = pictures.row;
   const PlaneKernels& kernels = plane_kernels();
-  const auto kernel = pooled ? kernels.pooled : kernels.forward;
+  auto* kernel = step == 1 ? kernels.forward : kernels.pooled;
+  std::int64_t v_line = 0;
+  if (algorithm == PlaneAlgorithm::pooled_winograd) {
+    kernel = kernels.winograd;
+    v_line = kLinePoints * plane_point(columns);
+    pictures.limit_band(v_line);
+  }
+  const std::int64_t planes = 2 * p.out_channels * plane_pitch(columns);
   pictures.each_band(
-      batch, step, 2 * p.out_channels * plane_pitch(columns), x,
+      batch, step, planes + v_line * pictures.band_rows(), x,
       [&](const float* band, std::int64_t lines, std::int64_t first, float* scratch) {
         PlaneJob mine = job;
         mine.lines = lines;
         mine.scratch = scratch;
+        mine.v = scratch + planes;
         kernel(mine, band, y + first * columns * y_pixel);
       });
 }
 
 void plane_conv2d(const Conv2dParams& p, std::int64_t batch, PictureSize in, const float* x,
                   const float* weight, const float* bias, Activation activation, float* out) {
-  run_plane(p, false, batch, in, x, by_tap(p, weight).data(), bias, activation, out,
-            p.out_channels);
+  run_plane(p, PlaneAlgorithm::forward, batch, in, x, by_tap(p, weight).data(), bias, activation,
+            out, p.out_channels);
 }
 
 // Bands of lines add to partial sums, lane by lane; how many bands make a chunk depends on the

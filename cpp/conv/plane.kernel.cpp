@@ -1,5 +1,7 @@
 #include "conv/plane.hpp"
 
+#include "conv/pairs.hpp"
+#include "conv/winograd_transform.hpp"
 #include "simd/activation.hpp"
 #include "simd/lanes.hpp"
 #include "simd/simd.hpp"
@@ -93,6 +95,81 @@ FASTCONV_INLINE void lines_of(const PlaneJob& job, const float* x, std::int64_t 
   }
 }
 
+// The points of each of `lines` lines of x: a vector of each holds W pairs of pixels.
+void transform_lines(const PlaneJob& job, const float* x, std::int64_t lines) {
+  const std::int64_t point = plane_point(job.columns);
+  float* v = job.v;
+  for (std::int64_t line = 0; line < lines; ++line, x += job.x_row, v += kLinePoints * point) {
+    for (std::int64_t o = 0; o < job.columns; o += W) {
+      vf d[kLinePoints], t[kLinePoints];
+#pragma GCC unroll 3
+      for (int i = 0; i < kLinePoints; i += 2) {
+        const vf left = load(x + 2 * o + i), right = load(x + 2 * o + i + W);
+        d[i] = unzip_even(left, right), d[i + 1] = unzip_odd(left, right);
+      }
+      input_line(d, t);
+#pragma GCC unroll 6
+      for (int i = 0; i < kLinePoints; ++i) store(v + i * point + o, t[i]);
+    }
+  }
+}
+
+// Two points, p and q, of W pairs of pixels of two lines of C channels.
+template <int C>
+FASTCONV_INLINE void add_points(const PlaneJob& job, const float* v, std::int64_t v_line,
+                                const float* p, const float* q, std::int64_t q_v,
+                                vf (&sums)[C][2][2]) {
+  vf above[2] = {load(v), load(v + q_v)};
+  for (std::int64_t i = 0; i < job.kernel_h; ++i, p += job.channels, q += job.channels) {
+    v += v_line;
+    const vf below[2] = {load(v), load(v + q_v)};
+#pragma GCC unroll 3
+    for (int c = 0; c < C; ++c) {
+      const vf to_p = set1(p[c]), to_q = set1(q[c]);
+      sums[c][0][0] = fma(above[0], to_p, sums[c][0][0]);
+      sums[c][0][1] = fma(above[1], to_q, sums[c][0][1]);
+      sums[c][1][0] = fma(below[0], to_p, sums[c][1][0]);
+      sums[c][1][1] = fma(below[1], to_q, sums[c][1][1]);
+    }
+    above[0] = below[0], above[1] = below[1];
+  }
+}
+
+// The maxima of all columns of C channels of two lines, to scratch as above.
+template <int C>
+FASTCONV_INLINE void pairs_of(const PlaneJob& job, const float* v, std::int64_t first,
+                              std::int64_t pitch) {
+  const std::int64_t point = plane_point(job.columns), line = kLinePoints * point;
+  const std::int64_t size = job.kernel_h * job.channels;  // of a point's weights
+  const float* u = job.weight + first;
+  constexpr int last = kLinePoints - 1;
+  for (std::int64_t o = 0; o < job.columns; o += W, v += W) {
+    // Of each line, the two pixels; 0 and infinity add to one each.
+    vf y[C][2][2] = {};
+    add_points<C>(job, v, line, u, u + last * size, last * point, y);
+#pragma GCC unroll 2
+    for (int t = 1; t < last; t += 2) {
+      const vf at = set1(t == 1 ? kRootHalf : kRoot2);  // and at -at
+      vf m[C][2][2] = {};
+      add_points<C>(job, v + t * point, line, u + t * size, u + (t + 1) * size, point, m);
+#pragma GCC unroll 3
+      for (int c = 0; c < C; ++c) {
+#pragma GCC unroll 2
+        for (int i = 0; i < 2; ++i) {
+          y[c][i][0] = y[c][i][0] + (m[c][i][0] + m[c][i][1]);
+          y[c][i][1] = fma(m[c][i][0] - m[c][i][1], at, y[c][i][1]);
+        }
+      }
+    }
+    vf most[C][1];
+#pragma GCC unroll 3
+    for (int c = 0; c < C; ++c) {
+      most[c][0] = max_nan(max_nan(y[c][0][0], y[c][0][1]), max_nan(y[c][1][0], y[c][1][1]));
+    }
+    finish<C, 1>(job, first, most, job.scratch + o, 2 * pitch, {0});
+  }
+}
+
 void copy_lines(const float* from, std::int64_t lines, std::int64_t width, float* to,
                 std::int64_t pitch) {
   for (std::int64_t i = 0; i < lines; ++i) {
@@ -102,19 +179,45 @@ void copy_lines(const float* from, std::int64_t lines, std::int64_t width, float
   }
 }
 
-// At most N channels, `pitch` apart, of all columns to pixels, y_pixel apart. Whole blocks of N are
-// copied where they spill over pixels yet to come only.
+// The first lanes of pixels of N lanes, side by side.
+template <int N>
+vi side_by_side(std::int64_t channels) {
+  vi order = {};
+  for (std::int64_t lane = 0; lane < W / N * channels; ++lane) {
+    order[lane] = static_cast<std::int32_t>(lane / channels * N + lane % channels);
+  }
+  return order;
+}
+
+// At most N channels, `pitch` apart, of all columns to pixels, y_pixel apart. Where that leaves no
+// gaps, whole vectors are stored, which spill over pixels yet to come only.
 template <int N>
 FASTCONV_INLINE void to_pixels(const float* from, std::int64_t pitch, std::int64_t channels,
-                               std::int64_t columns, float* to, std::int64_t y_pixel) {
-  const std::int64_t blocks = y_pixel == channels ? columns - N / channels : 0;
+                               std::int64_t columns, float* to, std::int64_t y_pixel,
+                               const vi& order) {
+  const bool dense = y_pixel == channels;
+  const std::int64_t blocks = dense ? columns - N / channels : 0;
   for (std::int64_t first = 0; first < columns; first += W) {
     vf rows[N];
 #pragma GCC unroll 16
     for (int c = 0; c < N; ++c) rows[c] = c < channels ? load(from + c * pitch + first) : zero();
     transpose(rows);
-    const float* pixel = reinterpret_cast<const float*>(rows);
     const std::int64_t end = columns - first < W ? columns : first + W;
+    if (N <= W && dense) {
+#pragma GCC unroll 16
+      for (int i = 0; i < N; ++i) {
+        const std::int64_t begin = (first + i * (W / N)) * channels;
+        const std::int64_t left = end * channels - begin, lanes = W / N * channels;
+        const vf pixels = permute(rows[i], order);
+        if (columns * channels - begin >= W) {
+          store(to + begin, pixels);
+        } else if (left > 0) {
+          store_first(to + begin, pixels, left < lanes ? left : lanes);
+        }
+      }
+      continue;
+    }
+    const float* pixel = reinterpret_cast<const float*>(rows);
     for (std::int64_t o = first; o < end; ++o, pixel += N) {
       if (o < blocks) {
         __builtin_memcpy(to + o * y_pixel, pixel, N * sizeof(float));
@@ -127,23 +230,30 @@ FASTCONV_INLINE void to_pixels(const float* from, std::int64_t pitch, std::int64
 
 // All channels of one line, `pitch` apart.
 FASTCONV_INLINE void line_to_pixels(const PlaneJob& job, const float* line, std::int64_t pitch,
-                                    float* to) {
+                                    float* to, const vi& order) {
   for (std::int64_t c = 0; c < job.channels; c += 16) {
     const float* planes = line + c * pitch;
-    const std::int64_t left = job.channels - c;
+    const std::int64_t left = job.channels - c, columns = job.columns;
     if (left > 8) {
-      to_pixels<16>(planes, pitch, left < 16 ? left : 16, job.columns, to + c, job.y_pixel);
+      to_pixels<16>(planes, pitch, left < 16 ? left : 16, columns, to + c, job.y_pixel, order);
     } else if (left > 4) {
-      to_pixels<8>(planes, pitch, left, job.columns, to + c, job.y_pixel);
+      to_pixels<8>(planes, pitch, left, columns, to + c, job.y_pixel, order);
     } else {
-      to_pixels<4>(planes, pitch, left, job.columns, to + c, job.y_pixel);
+      to_pixels<4>(planes, pitch, left, columns, to + c, job.y_pixel, order);
     }
   }
+}
+
+vi pixel_order(const PlaneJob& job) {
+  const std::int64_t channels = job.channels;
+  return channels > 8 ? side_by_side<16>(channels)
+                      : (channels > 4 ? side_by_side<8>(channels) : side_by_side<4>(channels));
 }
 
 template <bool pooled>
 void forward(const PlaneJob& job, const float* x, float* y) {
   const std::int64_t pitch = plane_pitch(job.columns), y_row = job.columns * job.y_pixel;
+  const vi order = pixel_order(job);
   for (std::int64_t line = 0; line < job.lines; line += pooled ? 1 : 2) {
     const float* from = x + (pooled ? 2 * line : line) * job.x_row;
     std::int64_t c = 0;
@@ -152,10 +262,25 @@ void forward(const PlaneJob& job, const float* x, float* y) {
     }
     for (; c + 2 <= job.channels; c += 2) lines_of<2, pooled>(job, from, c, pitch);
     for (; c < job.channels; ++c) lines_of<1, pooled>(job, from, c, pitch);
-    line_to_pixels(job, job.scratch, 2 * pitch, y + line * y_row);
+    line_to_pixels(job, job.scratch, 2 * pitch, y + line * y_row, order);
     if (!pooled && line + 1 < job.lines) {
-      line_to_pixels(job, job.scratch + pitch, 2 * pitch, y + (line + 1) * y_row);
+      line_to_pixels(job, job.scratch + pitch, 2 * pitch, y + (line + 1) * y_row, order);
     }
+  }
+}
+
+void winograd(const PlaneJob& job, const float* x, float* y) {
+  constexpr int kChannels = kRegisters == 32 ? 3 : 1;
+  const std::int64_t pitch = plane_pitch(job.columns);
+  const std::int64_t v_line = kLinePoints * plane_point(job.columns);
+  const vi order = pixel_order(job);
+  transform_lines(job, x, 2 * job.lines + job.kernel_h - 1);
+  for (std::int64_t line = 0; line < job.lines; ++line) {
+    const float* v = job.v + 2 * line * v_line;
+    std::int64_t c = 0;
+    for (; c + kChannels <= job.channels; c += kChannels) pairs_of<kChannels>(job, v, c, pitch);
+    for (; c < job.channels; ++c) pairs_of<1>(job, v, c, pitch);
+    line_to_pixels(job, job.scratch, 2 * pitch, y + line * job.columns * job.y_pixel, order);
   }
 }
 
@@ -271,8 +396,8 @@ void sum_gradient(const PlaneGradientJob& job, float* grad_weight, std::int64_t 
 }  // namespace
 
 extern const PlaneKernels plane_kernels_table;
-const PlaneKernels plane_kernels_table = {copy_lines, forward<false>, forward<true>, gradient,
-                                          sum_gradient};
+const PlaneKernels plane_kernels_table = {copy_lines, forward<false>, forward<true>,
+                                          winograd,   gradient,       sum_gradient};
 
 }  // namespace FASTCONV_ISA
 }  // namespace fastconv

@@ -1,5 +1,6 @@
 // Convolution and pooling in one: the choice of a kernel, weights packed for it.
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "conv/bands.hpp"
@@ -28,10 +29,22 @@ AlignedBuffer by_vector(const Conv2dParams& p, const float* weight) {
   return result;
 }
 
-void run_pairs(const Conv2dParams& p, std::int64_t batch, PictureSize in, const float* x,
-               const float* weight, const float* bias, Activation activation, float* y,
-               std::int64_t y_pixel) {
-  const PaddedPictures pictures(p, batch, in);
+// And with Winograd's algorithm along lines.
+AlignedBuffer by_point(const Conv2dParams& p, const AlignedBuffer& weight) {
+  const std::int64_t lanes = pair_kernels().lanes, vectors = ceil_div(p.out_channels, lanes);
+  const std::int64_t line = p.in_channels * lanes, from = p.kernel_h * p.kernel_w * line;
+  const std::int64_t to = p.kernel_h * kLinePoints * line;
+  AlignedBuffer result(vectors * to);
+  for (std::int64_t i = 0; i < vectors; ++i) {
+    pair_kernels().line_weights(weight.data() + i * from, p.kernel_h, line, result.data() + i * to);
+  }
+  return result;
+}
+
+void run_pairs(const Conv2dParams& p, bool winograd, std::int64_t batch, PictureSize in,
+               const float* x, const float* weight, const float* bias, Activation activation,
+               float* y, std::int64_t y_pixel) {
+  PaddedPictures pictures(p, batch, in);
   PairJob job = {};
   job.weight = weight;
   job.bias = bias;
@@ -41,12 +54,21 @@ void run_pairs(const Conv2dParams& p, std::int64_t batch, PictureSize in, const 
   job.x_pixel = p.in_channels, job.x_row = pictures.row;
   job.columns = pictures.out.w / 2, job.y_pixel = y_pixel;
   const PairKernels& kernels = pair_kernels();
-  pictures.each_band(batch, 2, 0, x,
-                     [&](const float* band, std::int64_t lines, std::int64_t first, float*) {
-                       PairJob mine = job;
-                       mine.lines = lines;
-                       kernels.pooled(mine, band, y + first * job.columns * y_pixel);
-                     });
+  auto* kernel = kernels.pooled;
+  std::int64_t v_line = 0;
+  if (winograd) {
+    kernel = kernels.winograd;
+    v_line = kLinePoints * line_floats(job.columns, p.in_channels);
+    pictures.limit_band(v_line);
+  }
+  pictures.each_band(
+      batch, 2, v_line * pictures.band_rows(), x,
+      [&](const float* band, std::int64_t lines, std::int64_t first, float* scratch) {
+        PairJob mine = job;
+        mine.lines = lines;
+        mine.v = scratch;
+        kernel(mine, band, y + first * job.columns * y_pixel);
+      });
 }
 
 }  // namespace
@@ -54,15 +76,21 @@ void run_pairs(const Conv2dParams& p, std::int64_t batch, PictureSize in, const 
 struct PooledConv2d::Impl {
   Conv2dParams p;
   Activation activation;
-  bool plane;
+  bool plane, winograd;
   std::vector<float> plane_weight;
   AlignedBuffer pair_weight;
   std::vector<float> bias;
 };
 
 PooledConv2d::PooledConv2d(const Conv2dParams& params, const float* weight, const float* bias,
-                           Activation activation)
-    : impl_(new Impl{params, activation, is_plane(params), {}, {}, {}}) {
+                           Activation activation, ConvAlgorithm algorithm)
+    : impl_(new Impl{params,
+                     activation,
+                     is_plane(params),
+                     algorithm == ConvAlgorithm::fastest && params.kernel_w == 5,
+                     {},
+                     {},
+                     {}}) {
   const Conv2dParams& p = impl_->p;
   conv2d_output_size(p, 1, {p.kernel_h, p.kernel_w});  // checks the parameters
   if (p.stride_h != 1 || p.stride_w != 1 || p.dilation_h != 1 || p.dilation_w != 1 ||
@@ -75,8 +103,14 @@ PooledConv2d::PooledConv2d(const Conv2dParams& params, const float* weight, cons
   }
   if (impl_->plane) {
     impl_->plane_weight = by_tap(p, weight);
+    if (impl_->winograd) {
+      std::vector<float> u(impl_->plane_weight.size() / 5 * kLinePoints);
+      pair_kernels().line_weights(impl_->plane_weight.data(), p.kernel_h, p.out_channels, u.data());
+      impl_->plane_weight = std::move(u);
+    }
   } else {
     impl_->pair_weight = by_vector(p, weight);
+    if (impl_->winograd) impl_->pair_weight = by_point(p, impl_->pair_weight);
   }
   if (bias != nullptr) impl_->bias.assign(bias, bias + p.out_channels);
 }
@@ -84,6 +118,10 @@ PooledConv2d::PooledConv2d(const Conv2dParams& params, const float* weight, cons
 PooledConv2d::~PooledConv2d() = default;
 
 const Conv2dParams& PooledConv2d::params() const { return impl_->p; }
+
+ConvAlgorithm PooledConv2d::algorithm() const {
+  return impl_->winograd ? ConvAlgorithm::winograd2 : ConvAlgorithm::direct;
+}
 
 PictureSize PooledConv2d::output_size(std::int64_t batch, PictureSize in) const {
   const PictureSize out = conv2d_output_size(impl_->p, batch, in);
@@ -96,11 +134,11 @@ void PooledConv2d::run(const float* x, std::int64_t batch, PictureSize in, float
   if (batch == 0 || size.h == 0 || size.w == 0) return;
   const float* bias = impl_->bias.empty() ? nullptr : impl_->bias.data();
   if (impl_->plane) {
-    run_plane(impl_->p, true, batch, in, x, impl_->plane_weight.data(), bias, impl_->activation, y,
-              y_pixel);
+    run_plane(impl_->p, impl_->winograd ? PlaneAlgorithm::pooled_winograd : PlaneAlgorithm::pooled,
+              batch, in, x, impl_->plane_weight.data(), bias, impl_->activation, y, y_pixel);
   } else {
-    run_pairs(impl_->p, batch, in, x, impl_->pair_weight.data(), bias, impl_->activation, y,
-              y_pixel);
+    run_pairs(impl_->p, impl_->winograd, batch, in, x, impl_->pair_weight.data(), bias,
+              impl_->activation, y, y_pixel);
   }
 }
 

@@ -10,6 +10,11 @@ namespace fastconv {
 namespace FASTCONV_ISA {
 namespace {
 
+// Beside F(2, 5).
+using FASTCONV_ISA::input_line;
+using FASTCONV_ISA::output_line;
+using FASTCONV_ISA::weight_line;
+
 // What odd powers of +-1/2, +-1 and +-2 contribute to a line of 7 or 8.
 template <int N>
 FASTCONV_INLINE void odd_lines(const vf (&d)[N], vf& a, vf& b, vf& c) {
@@ -25,20 +30,6 @@ FASTCONV_INLINE void input_line(const vf (&d)[4], vf (&t)[4]) {
   t[1] = d[1] + d[2];
   t[2] = d[2] - d[1];
   t[3] = d[1] - d[3];
-}
-
-FASTCONV_INLINE void input_line(const vf (&d)[6], vf (&t)[6]) {
-  const vf root2 = set1(kRoot2), root_half = set1(kRootHalf);
-  const vf even_a = fma(d[2], set1(-2.0f), d[4]);
-  const vf odd_a = fma(d[1], -root2, d[3] * root_half);
-  const vf even_b = fma(d[2], set1(-0.5f), d[4]);
-  const vf odd_b = fma(d[1], -root_half, d[3] * root2);
-  t[0] = fma(d[2], set1(-2.5f), d[0] + d[4]);
-  t[1] = even_a + odd_a;
-  t[2] = even_a - odd_a;
-  t[3] = even_b + odd_b;
-  t[4] = even_b - odd_b;
-  t[5] = fma(d[3], set1(-2.5f), d[1] + d[5]);
 }
 
 // The points 0, +-1/2, +-1, +-2 and infinity.
@@ -93,12 +84,7 @@ FASTCONV_INLINE void input_line(const vf (&d)[7], vf (&t)[7]) {
   t[6] = fma(d[2] - d[4], set1(5.25f), d[6] - d[0]);
 }
 
-// One line of A^T m: F(2, 3), F(2, 5), F(4, 3), F(4, 5).
-FASTCONV_INLINE void output_line(const vf (&m)[6], vf (&y)[2]) {
-  y[0] = m[0] + (m[1] + m[2]) + (m[3] + m[4]);
-  y[1] = fma(m[1] - m[2], set1(kRootHalf), fma(m[3] - m[4], set1(kRoot2), m[5]));
-}
-
+// One line of A^T m: F(2, 3), F(4, 3), F(4, 5).
 FASTCONV_INLINE void output_line(const vf (&m)[4], vf (&y)[2]) {
   y[0] = m[0] + m[1] + m[2];
   y[1] = m[1] - m[2] - m[3];
@@ -157,7 +143,7 @@ FASTCONV_INLINE void output_line(const vf (&m)[7], vf (&y)[4]) {
   output_line(all, y);
 }
 
-// One line of G g: F(2, 3), F(4, 3), F(2, 5), F(4, 5).
+// One line of G g: F(2, 3), F(4, 3), F(4, 5).
 FASTCONV_INLINE void weight_line(const vf (&g)[3], vf (&t)[4]) {
   const vf half = set1(0.5f);
   const vf even = (g[0] + g[2]) * half, odd = g[1] * half;
@@ -177,20 +163,6 @@ FASTCONV_INLINE void weight_line(const vf (&g)[3], vf (&t)[6]) {
   t[3] = even_b + odd_b;
   t[4] = even_b - odd_b;
   t[5] = g[2];
-}
-
-FASTCONV_INLINE void weight_line(const vf (&g)[5], vf (&t)[6]) {
-  const vf third = set1(1.0f / 3), two_thirds = set1(2.0f / 3), sixth = set1(1.0f / 6);
-  const vf even_a = fma(g[0], two_thirds, fma(g[2], third, g[4] * sixth));
-  const vf odd_a = fma(g[1], set1(kRoot2 / 3), g[3] * set1(kRoot2 / 6));
-  const vf even_b = fma(g[0], sixth, fma(g[2], third, g[4] * two_thirds));
-  const vf odd_b = fma(g[1], set1(kRoot2 / 6), g[3] * set1(kRoot2 / 3));
-  t[0] = g[0];
-  t[1] = zero() - (even_a + odd_a);
-  t[2] = odd_a - even_a;
-  t[3] = even_b + odd_b;
-  t[4] = even_b - odd_b;
-  t[5] = g[4];
 }
 
 FASTCONV_INLINE void weight_line(const vf (&g)[5], vf (&t)[8]) {

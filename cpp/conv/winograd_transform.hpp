@@ -9,6 +9,41 @@ namespace FASTCONV_ISA {
 constexpr float kRoot2 = 1.41421356237309505f;
 constexpr float kRootHalf = 0.70710678118654752f;
 
+// F(2, 5): one line of B^T d, which is F(4, 3)'s too, of A^T m and of G g, for the points 0,
+// +-sqrt(1/2), +-sqrt(2) and infinity.
+FASTCONV_INLINE void input_line(const vf (&d)[6], vf (&t)[6]) {
+  const vf root2 = set1(kRoot2), root_half = set1(kRootHalf);
+  const vf even_a = fma(d[2], set1(-2.0f), d[4]);
+  const vf odd_a = fma(d[1], -root2, d[3] * root_half);
+  const vf even_b = fma(d[2], set1(-0.5f), d[4]);
+  const vf odd_b = fma(d[1], -root_half, d[3] * root2);
+  t[0] = fma(d[2], set1(-2.5f), d[0] + d[4]);
+  t[1] = even_a + odd_a;
+  t[2] = even_a - odd_a;
+  t[3] = even_b + odd_b;
+  t[4] = even_b - odd_b;
+  t[5] = fma(d[3], set1(-2.5f), d[1] + d[5]);
+}
+
+FASTCONV_INLINE void output_line(const vf (&m)[6], vf (&y)[2]) {
+  y[0] = m[0] + (m[1] + m[2]) + (m[3] + m[4]);
+  y[1] = fma(m[1] - m[2], set1(kRootHalf), fma(m[3] - m[4], set1(kRoot2), m[5]));
+}
+
+FASTCONV_INLINE void weight_line(const vf (&g)[5], vf (&t)[6]) {
+  const vf third = set1(1.0f / 3), two_thirds = set1(2.0f / 3), sixth = set1(1.0f / 6);
+  const vf even_a = fma(g[0], two_thirds, fma(g[2], third, g[4] * sixth));
+  const vf odd_a = fma(g[1], set1(kRoot2 / 3), g[3] * set1(kRoot2 / 6));
+  const vf even_b = fma(g[0], sixth, fma(g[2], third, g[4] * two_thirds));
+  const vf odd_b = fma(g[1], set1(kRoot2 / 6), g[3] * set1(kRoot2 / 3));
+  t[0] = g[0];
+  t[1] = zero() - (even_a + odd_a);
+  t[2] = odd_a - even_a;
+  t[3] = even_b + odd_b;
+  t[4] = even_b - odd_b;
+  t[5] = g[4];
+}
+
 // A transform of IN_H x IN_W vectors to OUT_H x OUT_W, along columns and then along rows:
 // load_at(i, j) reads one, line(in, out) transforms one line, store_at(i, j, value) takes the
 // results.

@@ -56,16 +56,17 @@ void compare_with_loops(const Conv2dParams& p, std::int64_t batch, PictureSize i
 }
 
 // Into the channels of a wider picture, whose other channels stay.
-void compare_with_pooled(std::int64_t inputs, std::int64_t channels) {
-  const Conv2dParams p = {inputs, channels, 3, 3, 1, 1, 1, 1, 1, 1};
+void compare_with_pooled(std::int64_t inputs, std::int64_t channels, std::int64_t width) {
+  const Conv2dParams p = {inputs, channels, 3, width, 1, 1, 1, 1, width / 2, width / 2};
   const PictureSize in = {7, 41}, half = {3, 20};
-  const auto x = numbers(2 * in.h * in.w * inputs), weight = numbers(channels * inputs * 9);
+  const auto x = numbers(2 * in.h * in.w * inputs), weight = numbers(channels * inputs * 3 * width);
   const auto bias = numbers(channels);
   std::vector<float> y(static_cast<std::size_t>(2 * in.h * in.w * channels));
   PackedConv2d(p, weight.data(), bias.data()).run(x.data(), 2, in, nullptr, y.data());
   const std::int64_t pixel = channels + 3;
   std::vector<float> pooled(static_cast<std::size_t>(2 * half.h * half.w * pixel), NAN);
-  PooledConv2d(p, weight.data(), bias.data(), {}).run(x.data(), 2, in, pooled.data(), pixel);
+  PooledConv2d(p, weight.data(), bias.data(), {}, ConvAlgorithm::fastest)
+      .run(x.data(), 2, in, pooled.data(), pixel);
   double worst = 0;
   for (std::int64_t i = 0; i < 2 * half.h * half.w; ++i) {
     const std::int64_t n = i / (half.h * half.w), line = i / half.w % half.h, o = i % half.w;
@@ -96,8 +97,10 @@ int main() {
       compare_with_loops({3, 20, 3, 3, 1, 1, 1, 1, 1, 1}, 2, {12, 9});
       compare_with_loops({16, 33, 1, 1, 2, 2}, 2, {7, 9});
       compare_with_loops({6, 8, 5, 3, 1, 2, 2, 1, 0, 3, 2, 1, 2}, 1, {13, 11});
-      for (std::int64_t channels : {1, 4, 6, 9, 21}) compare_with_pooled(1, channels);
-      for (std::int64_t channels : {9, 16, 37}) compare_with_pooled(5, channels);
+      for (std::int64_t width : {3, 5}) {
+        for (std::int64_t channels : {1, 4, 6, 9, 21}) compare_with_pooled(1, channels, width);
+        for (std::int64_t channels : {9, 16, 37}) compare_with_pooled(5, channels, width);
+      }
       compare_with_loops({10, 10, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 10}, 1, {9, 8});
     }
   }

@@ -144,8 +144,15 @@ class PackedConv2d:
 
 class PooledConv2d:
     def __init__(
-        self, weight: _Array, bias: _Array | None, padding: _Sides, activation: _Activation
+        self,
+        weight: _Array,
+        bias: _Array | None,
+        padding: _Sides,
+        activation: _Activation,
+        algorithm: str,
     ) -> None: ...
+    @property
+    def algorithm(self) -> str: ...
 
 # pool
 class PoolWindow:

@@ -79,12 +79,14 @@ def assert_agree(actual: np.ndarray, expected: np.ndarray, tolerance: float = 1e
     assert np.abs(actual - expected).max() <= tolerance * scale
 
 
-def check(net: nn.Module, shape: tuple[int, ...], **options: Any) -> CompiledNetwork:
+def check(
+    net: nn.Module, shape: tuple[int, ...], winograd: bool = False, **options: Any
+) -> CompiledNetwork:
     """Compile a network, compare it with the float64 twins of its layers, and return it.
 
     The network's parameters become float64.
     """
-    compiled = fastconv.compile(randomise(net), shape, winograd=False, **options)
+    compiled = fastconv.compile(randomise(net), shape, winograd=winograd, **options)
     x, other = pictures(*shape), pictures(*shape, seed=1)
     y = compiled(x)
     compiled(other)  # what is left of it must not show

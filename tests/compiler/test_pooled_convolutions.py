@@ -21,6 +21,7 @@ def isa(request: pytest.FixtureRequest) -> Iterator[str]:
     fastconv.set_isa(before)
 
 
+@pytest.mark.parametrize("winograd", [False, True])
 @pytest.mark.parametrize(
     "channels, kernel, padding, shape",
     [
@@ -30,15 +31,19 @@ def isa(request: pytest.FixtureRequest) -> Iterator[str]:
         (20, 5, 0, (2, 28, 28)),
         (24, (2, 7), (1, 3), (1, 70, 67)),  # several bands
         (11, (5, 3), 4, (2, 5, 130)),  # as much padding as picture
+        (16, (3, 5), (1, 0), (2, 40, 37)),
+        (5, 5, 1, (2, 6, 70)),
+        (4, (1, 5), (0, 4), (1, 3, 3)),
     ],
 )
-def test_agrees_with_its_layers(isa, channels, kernel, padding, shape):
+def test_agrees_with_its_layers(isa, channels, kernel, padding, shape, winograd):
     batch, height, width = shape
     net = nn.Sequential(nn.Conv2d(1, channels, kernel, padding=padding), nn.ReLU(), nn.MaxPool2d(2))
     assert steps(net, (batch, 1, height, width)) == {"conv2d_max_pool2d": 1}
-    check(net, (batch, 1, height, width))
+    check(net, (batch, 1, height, width), winograd)
 
 
+@pytest.mark.parametrize("winograd", [False, True])
 @pytest.mark.parametrize(
     "inputs, outputs, kernel, padding, shape",
     [
@@ -47,14 +52,19 @@ def test_agrees_with_its_layers(isa, channels, kernel, padding, shape):
         (2, 33, (4, 3), (0, 2), (3, 11, 37)),
         (8, 16, 3, 1, (1, 71, 31)),  # several bands and tiles
         (5, 24, (2, 5), 4, (2, 5, 6)),
+        (7, 20, (3, 5), 2, (2, 37, 31)),  # several bands and tiles, an odd line and column
+        (2, 9, (1, 5), (0, 4), (1, 3, 3)),
+        (8, 17, (1, 5), (0, 2), (1, 9, 1500)),  # bands of few lines
     ],
 )
-def test_several_channels_agree_with_their_layers(isa, inputs, outputs, kernel, padding, shape):
+def test_several_channels_agree_with_their_layers(
+    isa, inputs, outputs, kernel, padding, shape, winograd
+):
     batch, height, width = shape
     conv = nn.Conv2d(inputs, outputs, kernel, padding=padding)
     net = nn.Sequential(conv, nn.ReLU(), nn.MaxPool2d(2))
     assert steps(net, (batch, inputs, height, width)) == {"conv2d_max_pool2d": 1}
-    check(net, (batch, inputs, height, width))
+    check(net, (batch, inputs, height, width), winograd)
 
 
 @pytest.mark.parametrize("channels", [1, 4])
@@ -88,16 +98,17 @@ def test_others_are_left_alone(parts):
     check(net, shape)
 
 
+@pytest.mark.parametrize("kernel", [3, 5])  # 5: Winograd's, a pair of pixels for each maximum
 @pytest.mark.parametrize("inputs, outputs", [(1, 3), (3, 9)])
-def test_nan_reaches_its_maxima(inputs, outputs):
-    net = randomise(nn.Sequential(nn.Conv2d(inputs, outputs, 3), nn.MaxPool2d(2)))
+def test_nan_reaches_its_maxima(inputs, outputs, kernel):
+    net = randomise(nn.Sequential(nn.Conv2d(inputs, outputs, kernel), nn.MaxPool2d(2)))
     x = pictures(1, inputs, 10, 10)
     x[0, 0, 4, 5] = np.nan
     y = fastconv.compile(net, x.shape)(x)
     with use_conv_algorithm("direct"):  # others may spread a NaN over more pixels
         expected = net(x).numpy()
     np.testing.assert_array_equal(np.isnan(y), np.isnan(expected))
-    assert np.isnan(y).sum() == outputs * 4
+    assert np.isnan(y).sum() == outputs * (4 if kernel == 3 else 9)
 
 
 def test_the_same_bits_at_any_number_of_threads():
@@ -106,6 +117,15 @@ def test_the_same_bits_at_any_number_of_threads():
     expected = fastconv.compile(net, x.shape, threads=1)(x)
     for threads in (2, 3):
         np.testing.assert_array_equal(fastconv.compile(net, x.shape, threads=threads)(x), expected)
+
+
+def test_windows_of_five_columns_may_multiply_less():
+    def algorithms(**options):
+        compiled = fastconv.compile(models.lenet5(), (2, 1, 28, 28), **options)
+        return [step.algorithm for step in compiled.profile(repeats=1).steps][:2]
+
+    assert algorithms() == ["winograd2"] * 2
+    assert algorithms(winograd=False) == ["direct"] * 2
 
 
 def test_lenets_first_layer_is_one_step_in_its_table():

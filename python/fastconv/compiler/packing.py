@@ -89,9 +89,14 @@ class Packer:
             (top, bottom), (left, right) = node["padding"]
             sides = (top, bottom, left, right)
             packed = _core.PooledConv2d(
-                node["weight"].array(), _bias(node), sides, node["activation"]
+                node["weight"].array(),
+                _bias(node),
+                sides,
+                node["activation"],
+                "fastest" if self._winograd else "direct",
             )
             self._pooled[node["weight"]] = packed
+        self._algorithms[node] = packed.algorithm
         return packed
 
     def linear(self, node: Node) -> _core.PackedLinear:
