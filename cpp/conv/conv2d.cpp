@@ -227,6 +227,26 @@ PackedConv2d pack_neighbours(const Conv2dParams& p, const float* weight, const f
 // of the result, does not depend on it.
 constexpr int kChoiceThreads = 2;
 
+// Estimated cycles to write weights in the form that an algorithm wants, to L3 or memory.
+double packing_cycles(std::int64_t floats) {
+  return 2 * static_cast<double>(floats) / (kFromL3 * kChoiceThreads);
+}
+
+// Of Winograd's algorithm on weights that are still to be packed: all before the run, or lazily.
+struct FreshWinograd {
+  Winograd::Source source = Winograd::Source::cache;
+  double cycles;
+
+  FreshWinograd(const Conv2dParams& group, int tile, std::int64_t batch, PictureSize in)
+      : cycles(Winograd::cost(group, tile, batch, in, kChoiceThreads, source) +
+               packing_cycles(Winograd::weight_floats(group, tile))) {
+    if (group.stride_h > 1) return;
+    const double lazy =
+        Winograd::cost(group, tile, batch, in, kChoiceThreads, Winograd::Source::lazy);
+    if (lazy < cycles) source = Winograd::Source::lazy, cycles = lazy;
+  }
+};
+
 }  // namespace
 
 ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& p, std::int64_t batch,
@@ -247,27 +267,22 @@ ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& p, std::int64_t b
   if (wanted != ConvAlgorithm::fastest) return wanted;
   if (!supported) return ConvAlgorithm::direct;
   if (batch < 1 || in.h == 0 || in.w == 0) return ConvAlgorithm::winograd4;
-  const bool stay = weights != Weights::from_memory;
-  // To be written in the form that the algorithm wants: mostly as fast as L3 takes them.
-  const auto packing = [&](std::int64_t positions, std::int64_t channels) {
-    return weights == Weights::fresh ? static_cast<double>(positions * channels * p.out_channels) /
-                                           (kFromL3 * kChoiceThreads)
-                                     : 0.0;
-  };
-  const Conv2dParams group = one_group(p), phases = over_phases(group);
-  double best =
-      make_plan(p, batch, in, p.in_channels, p.out_channels, {}, GroupPanels(p), kChoiceThreads)
-              .cycles(stay) *
-          static_cast<double>(p.groups) +
-      packing(p.kernel_h * p.kernel_w, group.in_channels);
+  const bool fresh = weights == Weights::fresh, far = weights == Weights::from_memory;
+  const Conv2dParams group = one_group(p);
+  const auto groups = static_cast<double>(p.groups);
+  const GroupPanels layout(p);
+  double best = make_plan(p, batch, in, p.in_channels, p.out_channels, {}, layout, kChoiceThreads)
+                        .cycles(!far) *
+                    groups +
+                (fresh ? packing_cycles(layout.floats()) : 0.0);
   ConvAlgorithm algorithm = ConvAlgorithm::direct;
   for (int tile : {2, 4}) {
-    const std::int64_t side = tile + phases.kernel_h - 1;
     // More points than six each way lose digits, which training would carry from step to step.
-    if (side > 6 && weights == Weights::fresh) continue;
-    const double cost = Winograd::cost(group, tile, batch, in, kChoiceThreads, stay) *
-                            static_cast<double>(p.groups) +
-                        packing(side * side, phases.in_channels);
+    if (fresh && tile + over_phases(group).kernel_h - 1 > 6) continue;
+    const auto source = far ? Winograd::Source::memory : Winograd::Source::cache;
+    const double cost =
+        groups * (fresh ? FreshWinograd(group, tile, batch, in).cycles
+                        : Winograd::cost(group, tile, batch, in, kChoiceThreads, source));
     if (cost < best) {
       best = cost;
       algorithm = tile == 2 ? ConvAlgorithm::winograd2 : ConvAlgorithm::winograd4;
@@ -404,9 +419,11 @@ void run_winograd(const Conv2dParams& p, ConvAlgorithm algorithm, Winograd::Side
   const Conv2dParams group = one_group(p);
   const std::int64_t group_weights =
       group.out_channels * group.in_channels * p.kernel_h * p.kernel_w;
-  Scratch memory(Winograd::weight_floats(group, tile));
+  const Winograd::Source source = FreshWinograd(group, tile, batch, in).source;
+  const bool lazy = source == Winograd::Source::lazy;
+  Scratch memory(lazy ? 0 : Winograd::weight_floats(group, tile));
   for (std::int64_t g = 0; g < p.groups; ++g) {
-    const Winograd winograd(group, tile, weight + g * group_weights, side, memory.data());
+    const Winograd winograd(group, tile, weight + g * group_weights, side, source, memory.data());
     const std::int64_t first = g * group.out_channels;
     winograd.run(x + g * group.in_channels, p.in_channels, batch, in, from_channel(epilogue, first),
                  out + first, p.out_channels);

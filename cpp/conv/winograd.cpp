@@ -41,12 +41,13 @@ struct Winograd::Plan {
   std::int64_t panels;
   int tile_parts, panel_parts;
   std::int64_t block_tiles, block_panels;
+  std::int64_t depth;  // channels at a time
   std::int64_t v_row;  // floats a tile of V
   double cycles;       // estimated
 
   // params: of stride 1.
   Plan(const Conv2dParams& params, int m, const TileKernels& kernels, std::int64_t batch,
-       PictureSize out, int threads, bool weights_stay = true);
+       PictureSize out, int threads, Source source);
 
   // Estimated cycles to read phases.
   double reading(const Conv2dParams& strided) const;
@@ -65,7 +66,9 @@ namespace {
 
 constexpr std::int64_t kMaxPositions = 64;
 constexpr double kMinWorkPerThread = 200'000;
-constexpr double kFewRows = 5;  // of a register tile that keep the multipliers busy
+constexpr double kFewRows = 5;                // of a register tile that keep the multipliers busy
+constexpr std::int64_t kPackedChannels = 16;  // of weights that are on their way to U
+constexpr std::int64_t kLazyDepth = 64;       // channels of what is made of the weights at a time
 
 // How many of `threads` have enough to do.
 int worth(const Conv2dParams& p, std::int64_t batch, PictureSize out, int threads) {
@@ -107,11 +110,32 @@ struct Work {
   double tiles, panels, columns, channels, side, v_row;
   double full_lines, full_columns;  // share of the tiles that are not short
   double lanes, mr, nr;
-  bool weights_stay;  // in L3 from run to run
+  double depth, taps;
+  Winograd::Source source;
 
   // Estimated cycles in blocks of so many tiles and panels.
   double cycles(double block_tiles, double block_panels) const;
+
+ private:
+  double gemm(double blocks) const;
 };
+
+double Work::gemm(double blocks) const {
+  double sum = 0;
+  const auto multiply = [&](double some_positions, double share) {
+    const double rows = tiles / blocks * share, row_tiles = std::ceil(rows / mr);
+    // Tiles of fewer rows wait for the multipliers' results.
+    sum += some_positions * blocks *
+           (std::max(rows, row_tiles * std::min(kFewRows, 0.6 * mr)) * channels * columns /
+                (2 * lanes) +
+            row_tiles * panels * std::ceil(channels / depth) * kTileStart);
+  };
+  multiply((side - 1) * (side - 1), 1);
+  multiply(side - 1, full_lines);
+  multiply(side - 1, full_columns);
+  multiply(1, full_lines * full_columns);
+  return sum;
+}
 
 double Work::cycles(double block_tiles, double block_panels) const {
   const double l2 = static_cast<double>(l2_cache_bytes()) / sizeof(float);
@@ -120,24 +144,22 @@ double Work::cycles(double block_tiles, double block_panels) const {
   const double v = positions * block_tiles * v_row, m = positions * block_tiles * block_panels * nr;
   const double u = positions * channels * columns;
 
-  double gemm = 0;
-  const auto multiply = [&](double some_positions, double share) {
-    const double rows = tiles / blocks * share, row_tiles = std::ceil(rows / mr);
-    // Tiles of fewer rows wait for the multipliers' results.
-    gemm += some_positions * blocks *
-            (std::max(rows, row_tiles * std::min(kFewRows, 0.6 * mr)) * channels * columns /
-                 (2 * lanes) +
-             row_tiles * panels * kTileStart);
-  };
-  multiply((side - 1) * (side - 1), 1);
-  multiply(side - 1, full_lines);
-  multiply(side - 1, full_columns);
-  multiply(1, full_lines * full_columns);
+  if (source == Winograd::Source::lazy) {
+    const double made = positions * depth * nr, deep = std::ceil(channels / depth);
+    const double making = u * blocks / lanes * (2.5 + 5 * taps / positions);
+    const double moved = positions * tiles * (channels * passes + 2 * columns * deep);
+    const double lost = std::clamp(3 * (v * depth / v_row + m + made) / l2 - 2, 0.0, 4.0);
+    const double transforms = positions * tiles * (8 * channels * passes + 6 * columns) / lanes +
+                              moved * (1 / lanes + 0.25 * lost / kFromL3);
+    const double weights = channels * columns * taps * blocks / kFromMemory;
+    return overlapped(gemm(blocks) + making + transforms, weights);
+  }
 
   // Weights are fetched ahead, but not for free; from L2 after the first block, if they fit. Of
   // others a part stays.
   const double again = u + v + m < l2 ? 0 : 0.3 * (blocks - 1);
-  const double weights = u / (weights_stay ? kFromL3 : kFromMemory) + u * again / kFromL3;
+  const double weights =
+      u / (source == Winograd::Source::memory ? kFromMemory : kFromL3) + u * again / kFromL3;
   // V and M are written and read once, V again for every further block of panels, among products
   // that wait for it: from L2, or, for what does not stay there with the weights that stream past,
   // from L3.
@@ -145,21 +167,23 @@ double Work::cycles(double block_tiles, double block_panels) const {
   const double lost = std::clamp(2 * (v + m) / l2 - 1, 0.0, 1.0);
   const double transforms = positions * tiles * (8 * channels + 6 * columns) / lanes +
                             moved * (1 / lanes + 0.1 * lost / kFromL3);
-  return std::max(gemm, weights) + 0.2 * std::min(gemm, weights) + transforms;
+  const double products = gemm(blocks);
+  return std::max(products, weights) + 0.2 * std::min(products, weights) + transforms;
 }
 
 }  // namespace
 
 Winograd::Plan::Plan(const Conv2dParams& params, int m, const TileKernels& kernels,
-                     std::int64_t batch, PictureSize out, int threads, bool weights_stay)
+                     std::int64_t batch, PictureSize out, int threads, Source source)
     : lines(out.h, m, m + params.kernel_h - 1), columns(out.w, m, m + params.kernel_h - 1) {
   const std::int64_t side = m + params.kernel_h - 1;
   in_picture = lines.count * columns.count;
   tiles = batch * in_picture;
   panels = ceil_div(params.out_channels, kernels.nr);
   const std::int64_t channels = params.in_channels;
+  depth = source == Source::lazy ? std::min(channels, kLazyDepth) : channels;
   // Rows of A that share an L1 set would push each other out.
-  v_row = channels % 1024 == 0 ? channels + 16 : round_up(channels, 16);
+  v_row = depth % 1024 == 0 ? depth + 16 : round_up(depth, 16);
 
   cycles = -1;
   for (int parts = 1; parts <= threads; ++parts) {
@@ -169,10 +193,20 @@ Winograd::Plan::Plan(const Conv2dParams& params, int m, const TileKernels& kerne
     const auto number = [](std::int64_t i) { return static_cast<double>(i); };
     const std::int64_t my_columns =
         std::min(my_panels * kernels.nr, round_up(params.out_channels, kernels.lanes));
-    const Work work = {
-        number(my_tiles),      number(my_panels),  number(my_columns),    number(channels),
-        number(side),          number(v_row),      lines.share_of_full(), columns.share_of_full(),
-        number(kernels.lanes), number(kernels.mr), number(kernels.nr),    weights_stay};
+    const Work work = {number(my_tiles),
+                       number(my_panels),
+                       number(my_columns),
+                       number(channels),
+                       number(side),
+                       number(v_row),
+                       lines.share_of_full(),
+                       columns.share_of_full(),
+                       number(kernels.lanes),
+                       number(kernels.mr),
+                       number(kernels.nr),
+                       number(depth),
+                       number(params.kernel_h * params.kernel_w),
+                       source};
     for (std::int64_t rows : {1, 2, 3, 4, 6, 8}) {
       const std::int64_t blocks = ceil_div(my_tiles, rows * kernels.mr);
       const std::int64_t some_tiles = ceil_div(my_tiles, blocks);
@@ -210,52 +244,82 @@ std::int64_t Winograd::weight_floats(const Conv2dParams& params, int tile) {
 }
 
 Winograd::Winograd(const Conv2dParams& params, int tile, const float* weight, Side side,
-                   float* memory)
+                   Source source, float* memory)
     : params_(params),
       phases_(over_phases(params)),
+      side_(side),
+      source_(source),
       m_(tile),
       t_(tile + static_cast<int>(phases_.kernel_h) - 1),
       tiles_(&tile_kernels()),
       kernels_(&winograd_kernels().forms[phases_.kernel_h - 3][tile == 4]),
+      plain_(weight),
       plans_(new Recent<Plan>) {
+  if (source == Source::lazy) return;
   std::vector<float> rearranged;
   if (params.stride_h > 1) {
     rearranged = phase_weights(params, weight);
-    weight = rearranged.data();
+    plain_ = rearranged.data();
   }
   const std::int64_t channels = phases_.in_channels, outputs = params.out_channels;
-  const std::int64_t positions = t_ * t_;
   position_floats_ = Panels::floats(*tiles_, channels, outputs);
   if (memory == nullptr) {
-    own_ = AlignedBuffer::lasting(positions * position_floats_);
+    own_ = AlignedBuffer::lasting(t_ * t_ * position_floats_);
     memory = own_.data();
   }
   weights_ = memory;
 
-  // Panel by panel: the taps as in a direct convolution, then U of each vector of columns.
-  const std::int64_t nr = tiles_->nr, taps = phases_.kernel_h * phases_.kernel_w;
-  const std::int64_t panels = ceil_div(outputs, nr);
+  const std::int64_t nr = tiles_->nr, panels = ceil_div(outputs, nr);
   const std::int64_t parts = std::min<std::int64_t>(get_num_threads(), panels);
-  AlignedBuffer scratch(parts * taps * nr * channels);
-  std::vector<std::int64_t> order(static_cast<std::size_t>(taps));
-  std::iota(order.begin(), order.end(), 0);
-  if (side == Side::backward) std::reverse(order.begin(), order.end());
+  AlignedBuffer scratch(parts * packed_floats());
   parallel_team(static_cast<int>(parts), [&](int part) {
-    float* packed = scratch.data() + part * taps * nr * channels;
     const Range mine = split(panels, parts, part);
     for (std::int64_t p = mine.begin; p < mine.end; ++p) {
-      const std::int64_t columns = std::min(nr, outputs - p * nr);
-      const std::int64_t floats = channels * (columns > tiles_->lanes ? nr : tiles_->lanes);
-      if (side == Side::forward) {
-        tiles_->pack_taps(weight + p * nr * channels * taps, channels * taps, channels, taps,
-                          order.data(), taps, columns, packed);
-      } else {
-        tiles_->pack_taps_back(weight + p * nr * taps, outputs * taps, channels, taps, order.data(),
-                               taps, columns, packed);
-      }
-      kernels_->weights(packed, floats, weights_ + p * nr * channels, position_floats_);
+      make_weights(p, {0, channels}, scratch.data() + part * packed_floats(),
+                   weights_ + p * nr * channels, position_floats_);
     }
   });
+  plain_ = nullptr;
+}
+
+std::int64_t Winograd::packed_floats() const {
+  return kPackedChannels * phases_.kernel_h * phases_.kernel_w * tiles_->nr;
+}
+
+// U of one panel's columns and some channels: the taps as in a direct convolution, of a few
+// channels at a time, which stay in L1 until they are transformed.
+void Winograd::make_weights(std::int64_t panel, Range channels, float* packed, float* u,
+                            std::int64_t u_position) const {
+  constexpr std::int64_t kMaxTaps = 25;
+  const std::int64_t taps = phases_.kernel_h * phases_.kernel_w, first = panel * tiles_->nr;
+  const std::int64_t columns = std::min<std::int64_t>(tiles_->nr, params_.out_channels - first);
+  const std::int64_t width = columns > tiles_->lanes ? tiles_->nr : tiles_->lanes;
+  std::int64_t order[kMaxTaps];
+  std::iota(order, order + taps, 0);
+  if (side_ == Side::backward) std::reverse(order, order + taps);
+  const bool forward = side_ == Side::forward;
+  // Rows of the given weights: of an output channel, or, seen from the other side, an input one.
+  const std::int64_t row = taps * (forward ? phases_.in_channels : params_.out_channels);
+  const auto from = [&](std::int64_t c) {
+    return plain_ + (forward ? first * row + c * taps : c * row + first * taps);
+  };
+  for (std::int64_t c = channels.begin; c < channels.end; c += kPackedChannels) {
+    const std::int64_t next = std::min(c + kPackedChannels, channels.end), some = next - c;
+    if (next < channels.end) {  // rows are too many and too short for the machine's prefetchers
+      const std::int64_t soon = std::min(kPackedChannels, channels.end - next);
+      const std::int64_t rows = forward ? columns : soon;
+      const std::int64_t length = taps * (forward ? soon : columns);
+      for (std::int64_t r = 0; r < rows; ++r) {
+        for (std::int64_t i = 0; i < length; i += 16) {
+          __builtin_prefetch(from(next) + r * row + i, 0, 2);
+        }
+      }
+    }
+    const auto pack = forward ? tiles_->pack_taps : tiles_->pack_taps_back;
+    pack(from(c), row, some, taps, order, taps, columns, packed);
+    kernels_->weights(packed, some * width, u, u_position);
+    u += some * width;
+  }
 }
 
 Winograd::~Winograd() = default;
@@ -269,11 +333,11 @@ bool Winograd::supports(const Conv2dParams& p) {
 }
 
 double Winograd::cost(const Conv2dParams& params, int tile, std::int64_t batch, PictureSize in,
-                      int threads, bool weights_stay) {
+                      int threads, Source source) {
   const PictureSize out = conv2d_output_size(params, batch, in);
   const Conv2dParams phases = over_phases(params);
   threads = worth(phases, batch, out, threads);
-  const Plan plan(phases, tile, tile_kernels(), batch, out, threads, weights_stay);
+  const Plan plan(phases, tile, tile_kernels(), batch, out, threads, source);
   return plan.cycles + plan.reading(params);
 }
 
@@ -285,16 +349,22 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
   const PictureSize size = conv2d_output_size(params_, batch, in);
   if (batch == 0 || size.h == 0 || size.w == 0) return;
   const int threads = worth(phases_, batch, size, get_num_threads());
-  const auto plan = plans_->get({batch, in.h, in.w, threads},
-                                [&] { return Plan(phases_, m_, *tiles_, batch, size, threads); });
+  const auto plan = plans_->get({batch, in.h, in.w, threads}, [&] {
+    return Plan(phases_, m_, *tiles_, batch, size, threads, source_);
+  });
   const Plan& p = *plan;
 
+  const bool lazy = source_ == Source::lazy;
   const std::int64_t v_floats = positions * position_floats(p.block_tiles, p.v_row);
   const std::int64_t m_columns = p.block_panels * nr;
   const std::int64_t m_floats = positions * position_floats(p.block_tiles, m_columns);
   // Zeros around the picture, or a square of its phases.
-  const std::int64_t read_floats = stride == 1 ? channels : PhaseReader::memory_floats(params_, t_);
-  const std::int64_t part_floats = round_up(v_floats + m_floats + read_floats, 1024) + 64;
+  const std::int64_t read_floats =
+      round_up(stride == 1 ? channels : PhaseReader::memory_floats(params_, t_), 16);
+  const std::int64_t u_position = position_floats(p.depth, nr);
+  const std::int64_t made_floats = lazy ? positions * u_position + packed_floats() : 0;
+  const std::int64_t part_floats =
+      round_up(v_floats + m_floats + read_floats + made_floats, 1024) + 64;
   const int parts = p.tile_parts * p.panel_parts;
   Scratch scratch(parts * part_floats);
   Scratch tile_memory(parts * 4 * p.block_tiles *
@@ -307,6 +377,8 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
     float* v = scratch.data() + part * part_floats;
     float* m = v + v_floats;
     float* zeros = m + m_floats;
+    float* u = zeros + read_floats;
+    float* packed = u + positions * u_position;
     if (stride == 1) std::fill_n(zeros, channels, 0.0f);
     PhaseReader phases(params_, t_, m + m_floats);
     const bool in_two_lines = stride > 1 && phases.in_two_lines(tiles_->lanes);
@@ -323,29 +395,33 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
       const std::int64_t m_position = position_floats(block.size(), m_columns);
 
       BlockOrder order(p, block);
-      p.each(block, [&](std::int64_t image, std::int64_t tile_y, std::int64_t tile_x) {
-        const bool short_h = p.lines.is_short(tile_y), short_w = p.columns.is_short(tile_x);
-        const std::int64_t y0 = p.lines.begin(tile_y) * stride - params_.pad_top;
-        const std::int64_t x0 = p.columns.begin(tile_x) * stride - params_.pad_left;
-        float* v_tile = v + order.next(short_h, short_w) * p.v_row;
-        const float* picture = x + image * in.h * in.w * x_pixel;
-        if (in_two_lines && phases.inside(x_pixel, in, y0, x0)) {
-          const std::int64_t line = in.w * x_pixel;
-          const PhaseTile tile = {picture + y0 * line + x0 * x_pixel, line, stride * x_pixel,
-                                  stride};
-          kernels_->input_phases[short_h][short_w](tile, v_tile, v_position);
-          return;
-        }
-        if (stride > 1) phases.read(picture, x_pixel, in, y0, x0);
-        for (std::int64_t y = 0; y < t_ && stride == 1; ++y) {
-          const bool line = y0 + y >= 0 && y0 + y < in.h;
-          const float* from = picture + ((y0 + y) * in.w + x0) * x_pixel;
-          for (std::int64_t j = 0; j < t_; ++j) {
-            pixels[y * t_ + j] = line && x0 + j >= 0 && x0 + j < in.w ? from + j * x_pixel : zeros;
+      const auto transform = [&](Range some) {
+        order.rewind();
+        p.each(block, [&](std::int64_t image, std::int64_t tile_y, std::int64_t tile_x) {
+          const bool short_h = p.lines.is_short(tile_y), short_w = p.columns.is_short(tile_x);
+          const std::int64_t y0 = p.lines.begin(tile_y) * stride - params_.pad_top;
+          const std::int64_t x0 = p.columns.begin(tile_x) * stride - params_.pad_left;
+          float* v_tile = v + order.next(short_h, short_w) * p.v_row;
+          const float* picture = x + image * in.h * in.w * x_pixel;
+          if (in_two_lines && phases.inside(x_pixel, in, y0, x0)) {
+            const std::int64_t line = in.w * x_pixel;
+            const PhaseTile tile = {picture + y0 * line + x0 * x_pixel, line, stride * x_pixel,
+                                    stride};
+            kernels_->input_phases[short_h][short_w](tile, v_tile, v_position);
+            return;
           }
-        }
-        kernels_->input[short_h][short_w](pixels, channels, v_tile, v_position);
-      });
+          if (stride > 1) phases.read(picture, x_pixel, in, y0, x0);
+          for (std::int64_t y = 0; y < t_ && stride == 1; ++y) {
+            const bool line = y0 + y >= 0 && y0 + y < in.h;
+            const float* from = picture + ((y0 + y) * in.w + x0) * x_pixel + some.begin;
+            for (std::int64_t j = 0; j < t_; ++j) {
+              const bool inside = line && x0 + j >= 0 && x0 + j < in.w;
+              pixels[y * t_ + j] = inside ? from + j * x_pixel : zeros;
+            }
+          }
+          kernels_->input[short_h][short_w](pixels, some.size(), v_tile, v_position);
+        });
+      };
 
       std::int64_t n_row_tiles[4];
       for (int kind = 0; kind < 4; ++kind) {
@@ -360,24 +436,24 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
         }
       }
 
-      for (std::int64_t panel = my_panels.begin; panel < my_panels.end; panel += p.block_panels) {
-        const std::int64_t end = std::min(panel + p.block_panels, my_panels.end);
-        const std::int64_t first = panel * nr;
-        const std::int64_t columns = std::min(end * nr, outputs) - first;
-        const Run run = {0, channels};
+      // Products of some panels and channels, whose weights begin at `from`.
+      const auto multiply = [&](Range panels, Range some, const float* from, std::int64_t u_step,
+                                const float* next_b, std::int64_t column) {
+        const Run run = {0, some.size()};
         TileJob job;
         job.runs = &run;
         job.n_runs = 1;
         job.a_row = p.v_row;
         job.a_step = 1;
-        job.panel_stride = channels * nr;
+        job.b_in_l2 = lazy;
+        job.panel_stride = some.size() * nr;
         job.k_begin = 0;
-        job.k_length = channels;
+        job.k_length = some.size();
         job.n_begin = 0;
-        job.n_end = columns;
+        job.n_end = std::min(panels.end * nr, outputs) - panels.begin * nr;
         job.c_row = m_columns;
         job.alpha = 1;
-        job.beta = 0;
+        job.beta = some.begin == 0 ? 0.0f : 1.0f;
         job.bias = nullptr;
         job.residual = nullptr;
         job.activation = {};
@@ -388,14 +464,32 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
           job.tiles = row_tiles + kind * p.block_tiles;
           job.n_tiles = n_row_tiles[kind];
           job.a = v + position * v_position;
-          job.b = weights_ + position * position_floats_ + panel * job.panel_stride;
-          const bool more_panels = end < my_panels.end, more_blocks = b + 1 < blocks;
-          job.next_b = position + 1 < positions ? job.b + position_floats_
-                       : more_panels            ? weights_ + end * job.panel_stride
-                       : more_blocks            ? weights_ + my_panels.begin * job.panel_stride
-                                                : next.from(part, parts);
-          job.c = m + position * m_position;
+          job.b = from + position * u_step;
+          job.next_b = position + 1 < positions ? job.b + u_step : next_b;
+          job.c = m + position * m_position + column;
           tiles_->by_row(job);
+        }
+      };
+
+      const std::int64_t depths = ceil_div(channels, p.depth);
+      for (std::int64_t panel = my_panels.begin; panel < my_panels.end; panel += p.block_panels) {
+        const std::int64_t end = std::min(panel + p.block_panels, my_panels.end);
+        const std::int64_t first = panel * nr;
+        const std::int64_t columns = std::min(end * nr, outputs) - first;
+        for (std::int64_t d = 0; d < depths; ++d) {
+          const Range some = {d * p.depth, std::min((d + 1) * p.depth, channels)};
+          if (depths > 1 || panel == my_panels.begin) transform(some);
+          for (std::int64_t one = panel; lazy && one < end; ++one) {
+            make_weights(one, some, packed, u, u_position);
+            multiply({one, one + 1}, some, u, u_position, nullptr, (one - panel) * nr);
+          }
+          if (lazy) continue;
+          const bool more_panels = end < my_panels.end, more_blocks = b + 1 < blocks;
+          const float* next_b = more_panels   ? weights_ + end * channels * nr
+                                : more_blocks ? weights_ + my_panels.begin * channels * nr
+                                              : next.from(part, parts);
+          multiply({panel, end}, some, weights_ + panel * channels * nr, position_floats_, next_b,
+                   0);
         }
 
         WinogradOutput o;

@@ -81,11 +81,15 @@ class Winograd {
  public:
   // Of a convolution's weights as they are, or turned round for the gradient of its picture.
   enum class Side { forward, backward };
+  // Where a run has the transformed weights from: L3, where they are since the last run, or memory;
+  // or it makes them when it comes to them, block by block, from weights that stay where they are.
+  enum class Source { cache, memory, lazy };
 
-  // tile: m, 2 or 4. The other side is of stride 1. weight (out_channels, in_channels, r, r), or
-  // (in_channels, out_channels, r, r) for the other side. memory: weight_floats() floats, or null.
+  // tile: m, 2 or 4. The other side and lazy weights are of stride 1. weight (out_channels,
+  // in_channels, r, r), or (in_channels, out_channels, r, r) for the other side. memory:
+  // weight_floats() floats, or null.
   Winograd(const Conv2dParams& params, int tile, const float* weight, Side side = Side::forward,
-           float* memory = nullptr);
+           Source source = Source::cache, float* memory = nullptr);
   static std::int64_t weight_floats(const Conv2dParams& params, int tile);
 
   ~Winograd();
@@ -103,21 +107,27 @@ class Winograd {
   // Whether there is such an algorithm for a convolution, group by group.
   static bool supports(const Conv2dParams& params);
 
-  // Estimated cycles of a run, for the choice of an algorithm. weights_stay: in L3, from run to
-  // run.
+  // Estimated cycles of a run, for the choice of an algorithm.
   static double cost(const Conv2dParams& params, int tile, std::int64_t batch, PictureSize in,
-                     int threads, bool weights_stay);
+                     int threads, Source source);
 
  private:
   struct Plan;
 
+  std::int64_t packed_floats() const;
+  void make_weights(std::int64_t panel, Range channels, float* packed, float* u,
+                    std::int64_t u_position) const;
+
   Conv2dParams params_, phases_;  // as asked for; of stride 1
+  Side side_;
+  Source source_;
   int m_, t_;
   const TileKernels* tiles_;
   const WinogradForm* kernels_;
-  AlignedBuffer own_;  // empty where the caller gave memory
-  float* weights_;
-  std::int64_t position_floats_;         // of one position's panels
+  const float* plain_;  // not transformed, of lazy weights
+  AlignedBuffer own_;   // empty where the caller gave memory
+  float* weights_ = nullptr;
+  std::int64_t position_floats_ = 0;     // of one position's panels
   std::unique_ptr<Recent<Plan>> plans_;  // by batch, size and threads
 };
 

@@ -56,15 +56,22 @@ inline void pack(const float* src, std::int64_t k_stride, std::int64_t n_stride,
   }
 }
 
+constexpr std::int64_t kMaxTaps = 128;
+
+// Where each tap stands in `order`; -1 where it is left out.
+inline void find_positions(const std::int64_t* order, std::int64_t n_order, std::int64_t taps,
+                           std::int64_t (&position)[kMaxTaps]) {
+  for (std::int64_t t = 0; t < taps; ++t) position[t] = -1;
+  for (std::int64_t t = 0; t < n_order; ++t) position[order[t]] = t;
+}
+
 inline void pack_taps(const float* src, std::int64_t n_stride, std::int64_t channels,
                       std::int64_t taps, const std::int64_t* order, std::int64_t n_order,
                       std::int64_t columns, float* panel) {
-  constexpr std::int64_t kMaxTaps = 128;
   const std::int64_t width = panel_width(columns);
   if (taps <= kMaxTaps) {
-    std::int64_t position[kMaxTaps];  // of each tap in `order`; -1 where it is left out
-    for (std::int64_t t = 0; t < taps; ++t) position[t] = -1;
-    for (std::int64_t t = 0; t < n_order; ++t) position[order[t]] = t;
+    std::int64_t position[kMaxTaps];
+    find_positions(order, n_order, taps, position);
     pack_transposed(src, n_stride, channels * taps, columns, panel, width, [&](std::int64_t i) {
       const std::int64_t c = i / taps, t = i % taps;
       return position[t] < 0 ? -1 : position[t] * channels + c;
@@ -85,6 +92,15 @@ inline void pack_taps_back(const float* src, std::int64_t k_stride, std::int64_t
                            std::int64_t taps, const std::int64_t* order, std::int64_t n_order,
                            std::int64_t columns, float* panel) {
   const std::int64_t width = panel_width(columns);
+  if (taps <= kMaxTaps && 2 * n_order > taps) {  // fewer are sooner picked one by one
+    std::int64_t position[kMaxTaps];
+    find_positions(order, n_order, taps, position);
+    for (std::int64_t o = 0; o < out_channels; ++o) {
+      pack_transposed(src + o * k_stride, taps, taps, columns, panel + o * width, width,
+                      [&](std::int64_t t) { return position[t] * out_channels; });
+    }
+    return;
+  }
   for (std::int64_t o = 0; o < out_channels; ++o) {
     for (std::int64_t t = 0; t < n_order; ++t) {
       const float* from = src + o * k_stride + order[t];

@@ -60,6 +60,42 @@ def test_against_the_twin(
     assert np.abs(y - expected).max() <= ERROR[algorithm, kernel] * np.abs(expected).max()
 
 
+# Few tiles, many weights, which are then transformed block by block: of 64 channels and the rest, of
+# whole panels and less; and so many tiles that they are transformed before.
+FRESH = [(3, 130, 9, 7, 70), (1, 129, 6, 6, 33), (2, 64, 7, 7, 128), (1, 80, 40, 41, 20)]
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("size", FRESH)
+def test_fresh_weights(kernel: int, size: Any) -> None:
+    x, weight, bias = arrays(*size, kernel)
+    padding, before = kernel // 2, get_num_threads()
+    exact = [array.astype(np.float64) for array in (x, weight, bias)]
+    expected = reference.conv2d(*exact, padding=padding)
+    grad = np.random.default_rng(1).standard_normal(expected.shape).astype(np.float32)
+    grad_x = reference.conv2d_backward_input(
+        grad.astype(np.float64), exact[1], x.shape, padding=padding
+    )
+
+    def results() -> list[Any]:
+        y = [F.conv2d(x, weight, bias, padding=padding, algorithm=how) for how in ALGORITHMS]
+        back = F.conv2d_backward_input(grad, weight, x.shape, padding=padding, algorithm="fastest")
+        return [*y, back]
+
+    try:
+        runs = []
+        for threads in (1, 2, 3):
+            set_num_threads(threads)
+            runs.append(results())
+    finally:
+        set_num_threads(before)
+    for result in runs[0][:-1]:
+        assert np.abs(result - expected).max() <= 2e-5 * np.abs(expected).max()
+    assert np.abs(runs[0][-1] - grad_x).max() <= 2e-5 * np.abs(grad_x).max()
+    for run in runs[1:]:
+        assert all(map(np.array_equal, runs[0], run))
+
+
 # Kernels and strides: the phases of a kernel are 3x3, 4x4 or 5x5, some of them with lines of zeros.
 STRIDED = [(5, 2), (6, 2), (7, 2), (9, 2), (10, 2), (7, 3), (9, 3), (10, 3), (11, 4)]
 
