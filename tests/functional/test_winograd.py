@@ -60,8 +60,8 @@ def test_against_the_twin(
     assert np.abs(y - expected).max() <= ERROR[algorithm, kernel] * np.abs(expected).max()
 
 
-# Few tiles and many weights, which are then transformed block by block, of 64 channels and the rest,
-# of whole panels and less; and so many tiles that weights are transformed before.
+# Few tiles and many weights, which are then transformed block by block: 64 channels or the rest,
+# whole panels and less. And so many tiles that weights are transformed before.
 FRESH = [(3, 130, 9, 7, 70), (1, 129, 6, 6, 33), (2, 64, 7, 7, 128), (1, 80, 40, 41, 20)]
 
 
