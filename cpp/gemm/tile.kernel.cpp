@@ -256,9 +256,23 @@ constexpr TileFunction kSingle[kVecs] = {single_tile<1>, single_tile<2>};
 // Floats between what a tile reads of B in L2 and what it asks for: some hundred cycles.
 constexpr std::int64_t kNear = 8 * NR;
 
+// What a tile adds to comes near while k runs. Asked for here, not in the tile: the question would
+// cost that its registers.
+void fetch_c(const TileJob& job, const Tile& tile, std::int64_t n) {
+  const std::int64_t first = (tile.rows + 1) / 2;
+  const std::int64_t last = (job.n_end - n < NR ? job.n_end - n : NR) - 1;
+  const float* c = job.c + tile.c[0] + n;
+  for (std::int64_t i = 0; i < tile.rows; ++i, c += job.c_row) {
+    if (i == first) c = job.c + tile.c[1] + n;
+    __builtin_prefetch(c, 1);
+    __builtin_prefetch(c + last, 1);
+  }
+}
+
 // Tiles outside, panels inside: a row of C and of the residual is met as a whole, line after line,
-// which the CPU fetches ahead by itself, and a tile's A once.
-void run_across(const TileJob& job, const TileFunction (&functions)[kVecs][MR]) {
+// which the CPU fetches ahead by itself, and a tile's A once. `near`: as for run.
+void run_across(const TileJob& job, const TileFunction (&functions)[kVecs][MR],
+                const TileFunction (&near)[kVecs][MR]) {
   for (std::int64_t i = 0; i < job.n_tiles; ++i) {
     const bool last = i + 1 == job.n_tiles;
     const Tile& tile = job.tiles[i];
@@ -286,7 +300,9 @@ void run_across(const TileJob& job, const TileFunction (&functions)[kVecs][MR]) 
       const Ahead ahead = {reinterpret_cast<const char*>(next),
                            fetch ? width * static_cast<std::ptrdiff_t>(sizeof(float)) : 0, next_a,
                            a_step};
-      functions[width / W - 1][tile.rows - 1](job, tile, b, n, ahead);
+      if (job.beta != 0.0f) fetch_c(job, tile, n);
+      const bool asks = fetch || a_step != 0;
+      (asks ? functions : near)[width / W - 1][tile.rows - 1](job, tile, b, n, ahead);
       a_step = 0;
     }
   }
@@ -344,6 +360,7 @@ void run(const TileJob& job, const TileFunction (&functions)[kVecs][MR],
           __builtin_prefetch(ahead.b + line, 0, 2);
         }
       }
+      if (job.beta != 0.0f) fetch_c(job, tile, n);
       const bool asks = ahead.b_step != 0 || ahead.a_step != 0;
       const bool packs = i == 0 && job.packing.from != nullptr;
       const TileFunction* by_rows =
@@ -361,7 +378,7 @@ void by_row(const TileJob& job) {
                                                : kTable.by_row;
     return run(job, functions, kTable.by_row_near);
   }
-  run_across(job, kTable.by_row);
+  run_across(job, kTable.by_row, kTable.by_row_near);
   if (job.stream) stream_end();
 }
 void by_column(const TileJob& job) { run(job, kTable.by_column, kTable.by_column); }
