@@ -271,6 +271,16 @@ X, WEIGHT = array(1, 4, 8, 8), array(6, 4, 3, 3)
             lambda: F.conv2d_backward_input(X, WEIGHT, (1, 2)),
         ),
         (
+            TypeError,
+            "conv2d: input_shape must be an integer",
+            lambda: F.conv2d_backward_input(X, WEIGHT, (1, 4, 8, 8.0)),
+        ),
+        (
+            TypeError,
+            r"conv2d: input_shape must be a tuple of sizes \(input_shape=3\)",
+            lambda: F.conv2d_backward_input(X, WEIGHT, 3),
+        ),
+        (
             ValueError,
             r"conv2d: x has the wrong number of channels \(expected=4, received=2\)",
             lambda: F.pack_conv2d(WEIGHT)(X[:, :2]),

@@ -182,16 +182,18 @@ def test_only_kernels_of_three_to_five_strides_have_it() -> None:
     rng = np.random.default_rng(0)
     weight = rng.standard_normal((8, 4, 3, 3)).astype(np.float32)
     assert F.pack_conv2d(weight, algorithm="winograd4").algorithm == "winograd4"
-    assert F.pack_conv2d(weight, stride=2, algorithm="fastest").algorithm == "direct"
-    assert F.pack_conv2d(weight, dilation=2, algorithm="fastest").algorithm == "direct"
-    assert F.pack_conv2d(weight[:, :, :1, :1], algorithm="fastest").algorithm == "direct"
+    fastest: Any = {"algorithm": "fastest", "input_shape": (16, 4, 56, 56)}
+    assert F.pack_conv2d(weight, stride=2, **fastest).algorithm == "direct"
+    assert F.pack_conv2d(weight, dilation=2, **fastest).algorithm == "direct"
+    assert F.pack_conv2d(weight[:, :, :1, :1], **fastest).algorithm == "direct"
     assert F.pack_conv2d(weight).algorithm == "direct"
     wide = rng.standard_normal((64, 3, 7, 7)).astype(np.float32)
     picture = (16, 3, 224, 224)
     for stride, expected in ((2, "winograd4"), (1, "direct"), (4, "direct"), ((2, 3), "direct")):
         packed = F.pack_conv2d(wide, stride=stride, algorithm="fastest", input_shape=picture)
         assert packed.algorithm == expected
-    assert F.pack_conv2d(weight[:, :1], groups=8, algorithm="fastest").algorithm == "direct"
+    fastest["input_shape"] = (16, 8, 56, 56)
+    assert F.pack_conv2d(weight[:, :1], groups=8, **fastest).algorithm == "direct"
     with pytest.raises(ValueError, match=r"conv2d: algorithm must be .*\(algorithm=fft\)"):
         F.pack_conv2d(weight, algorithm="fft")
     with pytest.raises(ValueError, match=r"conv2d: winograd needs .*stride_h=2"):

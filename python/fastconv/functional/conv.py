@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
@@ -98,7 +97,9 @@ def conv2d(
 
 
 def _shape4(name: str, shape: Any) -> tuple[int, int, int, int]:
-    values = tuple(operator.index(v) for v in shape)
+    if not isinstance(shape, (tuple, list)):
+        raise TypeError(f"conv2d: {name} must be a tuple of sizes ({name}={shape!r})")
+    values = tuple(integer("conv2d", name, size) for size in shape)
     if len(values) != 4 or min(values) < 0:
         raise ValueError(f"conv2d: {name} must be four sizes ({name}={shape!r})")
     return values
@@ -329,7 +330,7 @@ def pack_conv2d(
     of up to about 2e-6 of the largest output; for 5x5 2.8 times and 6e-6) or "winograd4" (4 times,
     5e-6; for 5x5 6.2 times and 1e-5), whose NaNs reach their whole tile; they serve square kernels
     of more than 2 and at most 5 strides, such as 7x7/2 and 11x11/4. "fastest" chooses one by
-    estimate for pictures of input_shape (N, C, H, W).
+    estimate for pictures of input_shape (N, C, H, W), which it needs.
 
     Source: Lavin and Gray, Fast algorithms for convolutional neural networks, 2015.
     """
