@@ -351,3 +351,14 @@ def test_permute_counts_axes_from_the_end(dims: tuple[int, ...]) -> None:
     x = np.random.default_rng(0).standard_normal((3, 3, 3))
     check_gradients(lambda t: ops.permute(t, dims), x)
     assert ops.permute(tensor(x), dims).shape == (3, 3, 3)
+
+
+@pytest.mark.parametrize("exponent", [2, 3, 0.5, -1])
+def test_powers(exponent: float) -> None:
+    x = 0.5 + np.random.default_rng(0).random((3, 4))
+    check_gradients(lambda t: t**exponent, x)
+    y = tensor(x.astype(np.float32)) ** exponent
+    assert y.dtype == np.float32
+    np.testing.assert_allclose(y.data, x**exponent, rtol=1e-6)
+    with pytest.raises(TypeError, match=r"pow: the exponent must be a number \(type=list\)"):
+        tensor(x) ** [2]  # type: ignore[operator]

@@ -164,6 +164,9 @@ class Tensor:
     def __rtruediv__(self, other: Any) -> Tensor:
         return ops.div(other, self)
 
+    def __pow__(self, exponent: float) -> Tensor:
+        return ops.pow(self, exponent)
+
     def __neg__(self) -> Tensor:
         return ops.neg(self)
 

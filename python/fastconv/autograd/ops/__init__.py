@@ -16,7 +16,7 @@ from .activation import (
     softmax,
     tanh,
 )
-from .arithmetic import add, div, mean, mul, neg, sub, sum
+from .arithmetic import add, div, mean, mul, neg, pow, sub, sum
 from .conv import conv2d, conv2d_max_pool2d, conv_transpose2d
 from .dropout import dropout
 from .linear import gemm, linear, matmul
@@ -61,6 +61,7 @@ __all__ = [
     "neg",
     "pad",
     "permute",
+    "pow",
     "prelu",
     "relu",
     "relu_max_pool2d",

@@ -13,7 +13,7 @@ from .activation import check_joined
 if TYPE_CHECKING:
     from ..tensor import Tensor
 
-__all__ = ["add", "div", "mean", "mul", "neg", "sub", "sum"]
+__all__ = ["add", "div", "mean", "mul", "neg", "pow", "sub", "sum"]
 
 
 def _unbroadcast(grad: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -139,6 +139,22 @@ class Neg(Function):
         return -grad
 
 
+class Pow(Function):
+    """To a power that is a number."""
+
+    @staticmethod
+    def forward(ctx: Any, x: np.ndarray, exponent: float) -> Any:
+        ctx.save_for_backward(x)
+        ctx.exponent = exponent
+        return x * x if exponent == 2 else x**exponent
+
+    @staticmethod
+    def backward(ctx: Any, grad: np.ndarray) -> Any:
+        (x,) = ctx.saved
+        slope = x.dtype.type(ctx.exponent)
+        return grad * slope * (x if ctx.exponent == 2 else x ** (ctx.exponent - 1)), None
+
+
 class Sum(Function):
     """The sum over `dim` times `scale`, which is 1 / count for a mean."""
 
@@ -184,6 +200,14 @@ def div(x: Any, y: Any) -> Tensor:
 def neg(x: Any) -> Tensor:
     """Return -x."""
     return Neg.apply(x)
+
+
+def pow(x: Any, exponent: Any) -> Tensor:
+    """Return x to a power that is a number, element by element."""
+    if not isinstance(exponent, Real):
+        kind = type(exponent).__name__
+        raise TypeError(f"pow: the exponent must be a number (type={kind})")
+    return Pow.apply(x, exponent)
 
 
 def sum(x: Any, dim: int | tuple[int, ...] | None = None, keepdim: bool = False) -> Tensor:
