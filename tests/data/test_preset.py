@@ -97,7 +97,8 @@ def test_what_is_no_photo():
         preset.prepare(np.zeros((0, 8, 3), np.uint8))
     with pytest.raises(TypeError, match="Preset: size must be an integer"):
         Preset(size=(224.5, 224))
-    assert Preset(224).size == (224, 224)
+    with pytest.raises(TypeError, match=r"Preset: size must be \(height, width\) \(size=224\)"):
+        Preset(size=224)
 
 
 def test_pictures_opened_with_pillow(tmp_path):

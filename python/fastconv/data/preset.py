@@ -50,6 +50,8 @@ class Preset:
         # JSON brings lists.
         for name in ("mean", "scale"):
             object.__setattr__(self, name, numbers("Preset", name, getattr(self, name)))
+        if not isinstance(self.size, (tuple, list)):
+            raise TypeError(f"Preset: size must be (height, width) (size={self.size!r})")
         object.__setattr__(self, "size", pair("Preset", "size", self.size, 1))
         if self.resize is not None:
             integer("Preset", "resize", self.resize, 1)
