@@ -320,3 +320,5 @@ def test_batch_norm_with_residual_and_relu(training: bool) -> None:
 def test_reshape_of_an_empty_batch() -> None:
     assert nn.Reshape(0, -1)(tensor(np.zeros((0, 3, 4), np.float32))).shape == (0, 12)
     assert nn.Reshape(0, 2, -1)(tensor(np.zeros((0, 3, 4), np.float32))).shape == (0, 2, 6)
+    with pytest.raises(ValueError, match=r"Reshape: .* \(input=\(0, 3, 4\), shape=\(0, 5, -1\)\)"):
+        nn.Reshape(0, 5, -1)(tensor(np.zeros((0, 3, 4), np.float32)))

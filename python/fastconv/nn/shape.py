@@ -52,6 +52,11 @@ class Reshape(Module):
         if kept and -1 in sizes:  # the empty axes say nothing of the others
             rest = math.prod(size for i, size in enumerate(x.shape) if i not in kept)
             known = math.prod(size for i, size in enumerate(sizes) if size > 0)
+            if rest % known:
+                raise ValueError(
+                    f"Reshape: the sizes must divide the rest of the input (input={x.shape}, "
+                    f"shape={self.shape})"
+                )
             sizes[sizes.index(-1)] = rest // known
         return ops.reshape(x, sizes)
 
