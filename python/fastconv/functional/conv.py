@@ -240,6 +240,7 @@ def conv2d_max_pool2d_backward(
                 add_to += grad_x
                 grad_x = add_to
             return grad_x, grad_weight
+        grad_x = grad_weight = None  # their memory is free for what follows
     n, h, w, c = pixels.shape
     size = _core.conv2d_output_size(n, c, (h, w), len(weight), weight.shape[2:], *geometry)
     grad = max_pool2d_backward(grad_output, indices, (n, len(weight), *size), *pooling)
