@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -24,6 +25,12 @@ else:
         suppress_health_check=[HealthCheck.function_scoped_fixture],
     )
     settings.load_profile("fastconv")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c() -> None:
+    """A shell's background job starts with SIGINT ignored; the tests of Ctrl-C send it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _isas() -> list[Any]:

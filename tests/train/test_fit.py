@@ -319,6 +319,15 @@ def test_arguments_of_another_kind(options: dict[str, Any], rule: str) -> None:
         fit(net, train, **options)
 
 
+def test_validation_pictures_of_another_size_are_known_before_the_first_step() -> None:
+    net, recorder = small_net(), Recorder()
+    narrow = np.zeros((2, 1, 20, 20), np.float32), np.zeros(2, np.int64)
+    with pytest.raises(ValueError, match="linear: the last axis of x must be in_features"):
+        fit(net, few(4), narrow, callbacks=[recorder], progress=False)
+    assert recorder.calls == []
+    assert all(layer.training for layer in net.modules())
+
+
 def test_the_optimizer_must_be_the_networks() -> None:
     net = small_net()
     optimizer = optim.SGD(net.parameters(), lr=0.1)

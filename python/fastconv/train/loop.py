@@ -14,7 +14,7 @@ from ..autograd import Tensor, tensor
 from ..nn import Module
 from ..optim import clip_grad_norm_
 from .callbacks import Callback
-from .evaluate import Batches, accuracy, running
+from .evaluate import Batches, accuracy, inference, running
 from .interrupt import Interrupt
 from .progress import Progress
 from .saver import Saver
@@ -60,6 +60,7 @@ class Loop:
         state, history = self._state, self._state.history
         self._display, self._interrupt = display, interrupt
         self._start = time.perf_counter() - history.seconds
+        self._try_validation()
         with ExitStack() as ends:
             for callback in self._callbacks:
                 callback.on_start(state)
@@ -70,6 +71,16 @@ class Loop:
             history.interrupted = interrupt.requested
             self._tick()
             self._saver.save(state)
+
+    def _try_validation(self) -> None:
+        """Ask for one answer: pictures of a wrong size are an error now, not after an epoch."""
+        if self._val is None:
+            return
+        with inference(self._learner), running(self._val.epoch()) as batches:
+            for images, labels in batches:
+                if len(labels):
+                    self._learner(tensor(images[:1]))
+                    return
 
     def _run_steps(self) -> bool:
         """Do the steps of an epoch that are left; return whether it is complete."""
