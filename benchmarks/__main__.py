@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+_ROOT = Path(__file__).parent.parent
 _KERNEL_OPS = "conv,pool,gemm,linear,lrn"
 _NETWORKS = "lenet5,alexnet,vgg16,googlenet,resnet18,resnet50"
 # Batch sizes at which the networks are commonly trained on a CPU.
@@ -119,6 +120,10 @@ def _parser() -> argparse.ArgumentParser:
         "readme", help="write the README's tables and picture from results files"
     )
     readme.add_argument("results", type=Path, nargs="+")
+    readme.add_argument("--page", type=Path, default=_ROOT / "README.md", help="default: README.md")
+    readme.add_argument(
+        "--picture", type=Path, default=_ROOT / "docs" / "race.png", help="default: docs/race.png"
+    )
     readme.set_defaults(run=_run_readme)
     return parser
 
@@ -264,8 +269,7 @@ def _run_shapes(options: argparse.Namespace) -> int:
 def _run_readme(options: argparse.Namespace) -> int:
     from .readme import write
 
-    root = Path(__file__).parent.parent
-    write(options.results, root / "README.md", root / "docs" / "race.png")
+    write(options.results, options.page, options.picture)
     return 0
 
 

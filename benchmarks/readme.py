@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def write(results: Iterable[Path], readme: Path, picture: Path) -> None:
 
 
 def _relative(picture: Path, readme: Path) -> str:
-    return picture.relative_to(readme.parent).as_posix()
+    return Path(os.path.relpath(picture, readme.parent)).as_posix()
 
 
 def _by_threads(contents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
