@@ -200,6 +200,7 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
       const std::int64_t v_position = position_floats(block.size(), p.v_row);
       const std::int64_t m_position = position_floats(block.size(), m_columns);
 
+      const std::int64_t next_tile = stride == 1 ? m_ * x_pixel : 0;  // phases come from a copy
       BlockOrder order(p, block);
       const auto transform = [&](Range some) {
         order.rewind();
@@ -225,7 +226,7 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
               pixels[y * t_ + j] = inside ? from + j * x_pixel : zeros;
             }
           }
-          kernels_->input[short_h][short_w](pixels, some.size(), v_tile, v_position);
+          kernels_->input[short_h][short_w](pixels, some.size(), next_tile, v_tile, v_position);
         });
       };
 

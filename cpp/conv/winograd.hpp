@@ -53,9 +53,10 @@ struct PhaseTile {
 
 struct WinogradForm {
   // [short one line][short one column], null where tiles of the form are never short. Pixels of one
-  // tile, t a line, each `channels` floats -> V, position p at v + p * v_stride.
-  void (*input[2][2])(const float* const* pixels, std::int64_t channels, float* v,
-                      std::int64_t v_stride);
+  // tile, t a line, each `channels` floats -> V, position p at v + p * v_stride. The next tile's
+  // are asked for ahead, `next` floats later.
+  void (*input[2][2])(const float* const* pixels, std::int64_t channels, std::int64_t next,
+                      float* v, std::int64_t v_stride);
   // The same of a picture's phases, where no vector of a pixel comes from more than two lines.
   void (*input_phases[2][2])(const PhaseTile& tile, float* v, std::int64_t v_stride);
   void (*output[2][2])(const WinogradOutput& job);

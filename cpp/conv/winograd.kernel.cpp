@@ -213,10 +213,16 @@ FASTCONV_INLINE void input_block(const Load& load_at, std::int64_t lanes, float*
 }
 
 template <int T, int SHORT_H, int SHORT_W>
-void input(const float* const* pixels, std::int64_t channels, float* v, std::int64_t v_stride) {
+void input(const float* const* pixels, std::int64_t channels, std::int64_t next, float* v,
+           std::int64_t v_stride) {
+  constexpr int kShared = 2;  // columns, about, that the next tile reads as well
   std::int64_t c = 0;
   for (; c + W <= channels; c += W) {
-    const auto load_at = [&](int i, int j) { return load(pixels[i * T + j] + c); };
+    const auto load_at = [&](int i, int j) {
+      const float* p = pixels[i * T + j] + c;
+      if (j >= kShared) __builtin_prefetch(p + next, 0, 2);
+      return load(p);
+    };
     input_block<T, SHORT_H, SHORT_W, true>(load_at, W, v + c, v_stride);
   }
   if (c < channels) {

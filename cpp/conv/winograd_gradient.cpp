@@ -146,7 +146,7 @@ void Gradient::transform(const Task& task, Range pass, const float* grad_out, co
       }
     };
     gather(x + task.channels.begin, in, p.in_channels, y - p.pad_top, left - p.pad_left, kSide);
-    input(pixels, task.channels.size(), v + i * v_row, v_position(count));
+    input(pixels, task.channels.size(), m * p.in_channels, v + i * v_row, v_position(count));
 
     gather(grad_out + task.columns.begin, out, p.out_channels, y, left, m);
     for (std::int64_t first = 0; first < task.columns.size(); first += kernels.nr) {
