@@ -9,7 +9,9 @@ namespace fastconv {
 namespace {
 
 constexpr double kMinWorkPerThread = 200'000;
-constexpr double kFewRows = 5;           // of a register tile that keep the multipliers busy
+constexpr double kFewRows = 2.5;         // of a register tile that keep one multiplier busy
+constexpr double kFromNearL3 = 6;        // floats a cycle
+constexpr double kNearL3 = 4 << 20;      // floats that stay there beside other things
 constexpr std::int64_t kLazyDepth = 64;  // channels of what is made of the weights at a time
 
 // What one thread has to do, all sizes in floats.
@@ -18,6 +20,7 @@ struct Work {
   double full_lines, full_columns;  // share of the tiles that are not short
   double lanes, mr, nr;
   double depth, taps;
+  double sharing;  // threads that read the same weights
   Winograd::Source source;
 
   // Estimated cycles in blocks of so many tiles and panels.
@@ -33,8 +36,8 @@ double Work::gemm(double blocks) const {
     const double rows = tiles / blocks * share, row_tiles = std::ceil(rows / mr);
     // Tiles of fewer rows wait for the multipliers' results.
     sum += some_positions * blocks *
-           (std::max(rows, row_tiles * std::min(kFewRows, 0.6 * mr)) * channels * columns /
-                (2 * lanes) +
+           (std::max(rows, row_tiles * std::min(fma_rate() * kFewRows, 0.6 * mr)) * channels *
+                columns / (fma_rate() * lanes) +
             row_tiles * panels * std::ceil(channels / depth) * kTileStart);
   };
   multiply((side - 1) * (side - 1), 1);
@@ -64,16 +67,22 @@ double Work::cycles(double block_tiles, double block_panels) const {
 
   // Weights are fetched ahead, but not for free; from L2 after the first block, if they fit. Of
   // others a part stays.
+  const bool near = l3_is_near();
+  const double l3 = near ? kFromNearL3 : kFromL3;
+  const double memory = near ? kFromMemory * sharing : kFromMemory;
   const double again = u + v + m < l2 ? 0 : 0.3 * (blocks - 1);
-  const double weights =
-      u / (source == Winograd::Source::memory ? kFromMemory : kFromL3) + u * again / kFromL3;
+  const double weights = u / (source == Winograd::Source::memory ? memory : l3) +
+                         u * again / (near && u > kNearL3 ? kFromMemory : l3);
   // V and M are written and read once, V again for every further block of panels, among products
   // that wait for it: from L2, or, for what does not stay there with the weights that stream past,
-  // from L3.
-  const double moved = positions * tiles * (v_row * (3 * passes - 1) + 2 * columns);
-  const double lost = std::clamp(2 * (v + m) / l2 - 1, 0.0, 1.0);
+  // from L3. A near L3 is quick to read, but the stores of M wait for what L2 has to give up first.
+  const double moved =
+      positions * tiles * (v_row * (near ? 1 + passes : 3 * passes - 1) + 2 * columns);
+  const double lost = near ? 0.2 * std::clamp((v + m) / l2 / 2 - 0.125, 0.0, 1.0)
+                           : 0.1 / kFromL3 * std::clamp(2 * (v + m) / l2 - 1, 0.0, 1.0);
+  const double stores = near ? 1.5 * std::clamp(m / l2 - 0.5, 0.0, 1.0) : 0;
   const double transforms = positions * tiles * (8 * channels + 6 * columns) / lanes +
-                            moved * (1 / lanes + 0.1 * lost / kFromL3);
+                            moved * (1 / lanes + lost) + positions * tiles * columns * stores;
   const double products = gemm(blocks);
   return std::max(products, weights) + 0.2 * std::min(products, weights) + transforms;
 }
@@ -120,6 +129,7 @@ Winograd::Plan::Plan(const Conv2dParams& params, int m, const TileKernels& kerne
                        number(kernels.nr),
                        number(depth),
                        number(params.kernel_h * params.kernel_w),
+                       number(parts),
                        source};
     for (std::int64_t rows : {1, 2, 3, 4, 6, 8}) {
       const std::int64_t blocks = ceil_div(my_tiles, rows * kernels.mr);

@@ -3,12 +3,16 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "core/costs.hpp"
 #include "core/dispatch.hpp"
 #include "core/error.hpp"
 #include "fastconv/runtime.hpp"
 
 #if defined(__linux__)
 #include <unistd.h>
+#endif
+#if defined(FASTCONV_X86)
+#include <cpuid.h>
 #endif
 
 namespace fastconv {
@@ -66,6 +70,27 @@ const IsaEntry& active_entry() {
   return *entry;
 }
 
+bool is_amd() {
+#if defined(FASTCONV_X86)
+  static const bool amd = __builtin_cpu_is("amd") != 0;
+  return amd;
+#else
+  return false;
+#endif
+}
+
+// AVX-512 on multipliers of 256 bits.
+bool is_zen4() {
+#if defined(FASTCONV_X86)
+  unsigned a = 0, b, c, d;
+  static const bool zen4 = is_amd() && __get_cpuid(1, &a, &b, &c, &d) != 0 &&
+                           (a >> 8 & 0xf) == 0xf && (a >> 20 & 0xff) == 0xa;  // family 0x19
+  return zen4;
+#else
+  return false;
+#endif
+}
+
 }  // namespace
 
 Isa active_isa() { return active_entry().isa; }
@@ -103,6 +128,10 @@ int l1_cache_ways() {
   }();
   return ways;
 }
+
+double fma_rate() { return is_zen4() && active_isa() == Isa::avx512 ? 1 : 2; }
+
+bool l3_is_near() { return is_amd(); }
 
 std::string compiler() {
 #if defined(__clang__)

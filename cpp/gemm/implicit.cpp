@@ -211,7 +211,7 @@ void GemmPlan::Impl::divide() {
                        static_cast<double>(g.k) * static_cast<double>(g.n);
   const int threads =
       static_cast<int>(std::clamp<double>(total / kMinWorkPerThread, 1.0, max_threads));
-  const double fma_per_cycle = 2.0 * kernels.lanes;
+  const double fma_per_cycle = fma_rate() * kernels.lanes;
 
   int best_rows = 1;
   double best = -1;
