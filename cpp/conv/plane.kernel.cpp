@@ -179,44 +179,26 @@ void copy_lines(const float* from, std::int64_t lines, std::int64_t width, float
   }
 }
 
-// The first lanes of pixels of N lanes, side by side.
-template <int N>
-vi side_by_side(std::int64_t channels) {
-  vi order = {};
-  for (std::int64_t lane = 0; lane < W / N * channels; ++lane) {
-    order[lane] = static_cast<std::int32_t>(lane / channels * N + lane % channels);
+// The first C lanes of pixels of N lanes, side by side.
+template <int N, int C>
+struct SideBySide {
+  std::int32_t lanes[W] = {};
+  constexpr SideBySide() {
+    for (int i = 0; i < W / N * C; ++i) lanes[i] = i / C * N + i % C;
   }
-  return order;
-}
+};
 
-// At most N channels, `pitch` apart, of all columns to pixels, y_pixel apart. Where that leaves no
-// gaps, whole vectors are stored, which spill over pixels yet to come only.
+// At most N channels, `pitch` apart, of all columns to pixels, y_pixel apart.
 template <int N>
-FASTCONV_INLINE void to_pixels(const float* from, std::int64_t pitch, std::int64_t channels,
-                               std::int64_t columns, float* to, std::int64_t y_pixel,
-                               const vi& order) {
-  const bool dense = y_pixel == channels;
-  const std::int64_t blocks = dense ? columns - N / channels : 0;
+void to_pixels(const float* from, std::int64_t pitch, std::int64_t channels, std::int64_t columns,
+               float* to, std::int64_t y_pixel) {
+  const std::int64_t blocks = y_pixel == channels ? columns - N / channels : 0;
   for (std::int64_t first = 0; first < columns; first += W) {
     vf rows[N];
 #pragma GCC unroll 16
     for (int c = 0; c < N; ++c) rows[c] = c < channels ? load(from + c * pitch + first) : zero();
     transpose(rows);
     const std::int64_t end = columns - first < W ? columns : first + W;
-    if (N <= W && dense) {
-#pragma GCC unroll 16
-      for (int i = 0; i < N; ++i) {
-        const std::int64_t begin = (first + i * (W / N)) * channels;
-        const std::int64_t left = end * channels - begin, lanes = W / N * channels;
-        const vf pixels = permute(rows[i], order);
-        if (columns * channels - begin >= W) {
-          store(to + begin, pixels);
-        } else if (left > 0) {
-          store_first(to + begin, pixels, left < lanes ? left : lanes);
-        }
-      }
-      continue;
-    }
     const float* pixel = reinterpret_cast<const float*>(rows);
     for (std::int64_t o = first; o < end; ++o, pixel += N) {
       if (o < blocks) {
@@ -228,32 +210,63 @@ FASTCONV_INLINE void to_pixels(const float* from, std::int64_t pitch, std::int64
   }
 }
 
-// All channels of one line, `pitch` apart.
-FASTCONV_INLINE void line_to_pixels(const PlaneJob& job, const float* line, std::int64_t pitch,
-                                    float* to, const vi& order) {
-  for (std::int64_t c = 0; c < job.channels; c += 16) {
-    const float* planes = line + c * pitch;
-    const std::int64_t left = job.channels - c, columns = job.columns;
-    if (left > 8) {
-      to_pixels<16>(planes, pitch, left < 16 ? left : 16, columns, to + c, job.y_pixel, order);
-    } else if (left > 4) {
-      to_pixels<8>(planes, pitch, left, columns, to + c, job.y_pixel, order);
-    } else {
-      to_pixels<4>(planes, pitch, left, columns, to + c, job.y_pixel, order);
+// C channels to pixels without gaps: whole vectors, which spill over pixels yet to come only.
+template <int C>
+void to_dense_pixels(const float* from, std::int64_t pitch, std::int64_t columns, float* to) {
+  constexpr int N = C > 8 ? 16 : C > 4 ? 8 : 4;
+  if constexpr (N > W) {
+    to_pixels<N>(from, pitch, C, columns, to, C);
+  } else {
+    static constexpr SideBySide<N, C> side_by_side;
+    vi order;
+    __builtin_memcpy(&order, side_by_side.lanes, sizeof order);
+    for (std::int64_t first = 0; first < columns; first += W) {
+      vf rows[N];
+#pragma GCC unroll 16
+      for (int c = 0; c < N; ++c) rows[c] = c < C ? load(from + c * pitch + first) : zero();
+      transpose(rows);
+      const std::int64_t end = columns - first < W ? columns : first + W;
+#pragma GCC unroll 16
+      for (int i = 0; i < N; ++i) {
+        const std::int64_t begin = (first + i * (W / N)) * C;
+        const std::int64_t left = end * C - begin, lanes = W / N * C;
+        const vf pixels = N < W ? permute(rows[i], order) : rows[i];
+        if (columns * C - begin >= W) {
+          store(to + begin, pixels);
+        } else if (left > 0) {
+          store_first(to + begin, pixels, left < lanes ? left : lanes);
+        }
+      }
     }
   }
 }
 
-vi pixel_order(const PlaneJob& job) {
-  const std::int64_t channels = job.channels;
-  return channels > 8 ? side_by_side<16>(channels)
-                      : (channels > 4 ? side_by_side<8>(channels) : side_by_side<4>(channels));
+// All channels of one line, `pitch` apart.
+void line_to_pixels(const PlaneJob& job, const float* line, std::int64_t pitch, float* to) {
+  if (job.y_pixel == job.channels && job.channels <= 16) {
+    constexpr void (*kernels[])(const float*, std::int64_t, std::int64_t, float*) = {
+        to_dense_pixels<1>,  to_dense_pixels<2>,  to_dense_pixels<3>,  to_dense_pixels<4>,
+        to_dense_pixels<5>,  to_dense_pixels<6>,  to_dense_pixels<7>,  to_dense_pixels<8>,
+        to_dense_pixels<9>,  to_dense_pixels<10>, to_dense_pixels<11>, to_dense_pixels<12>,
+        to_dense_pixels<13>, to_dense_pixels<14>, to_dense_pixels<15>, to_dense_pixels<16>};
+    return kernels[job.channels - 1](line, pitch, job.columns, to);
+  }
+  for (std::int64_t c = 0; c < job.channels; c += 16) {
+    const float* planes = line + c * pitch;
+    const std::int64_t left = job.channels - c;
+    if (left > 8) {
+      to_pixels<16>(planes, pitch, left < 16 ? left : 16, job.columns, to + c, job.y_pixel);
+    } else if (left > 4) {
+      to_pixels<8>(planes, pitch, left, job.columns, to + c, job.y_pixel);
+    } else {
+      to_pixels<4>(planes, pitch, left, job.columns, to + c, job.y_pixel);
+    }
+  }
 }
 
 template <bool pooled>
 void forward(const PlaneJob& job, const float* x, float* y) {
   const std::int64_t pitch = plane_pitch(job.columns), y_row = job.columns * job.y_pixel;
-  const vi order = pixel_order(job);
   for (std::int64_t line = 0; line < job.lines; line += pooled ? 1 : 2) {
     const float* from = x + (pooled ? 2 * line : line) * job.x_row;
     std::int64_t c = 0;
@@ -262,9 +275,9 @@ void forward(const PlaneJob& job, const float* x, float* y) {
     }
     for (; c + 2 <= job.channels; c += 2) lines_of<2, pooled>(job, from, c, pitch);
     for (; c < job.channels; ++c) lines_of<1, pooled>(job, from, c, pitch);
-    line_to_pixels(job, job.scratch, 2 * pitch, y + line * y_row, order);
+    line_to_pixels(job, job.scratch, 2 * pitch, y + line * y_row);
     if (!pooled && line + 1 < job.lines) {
-      line_to_pixels(job, job.scratch + pitch, 2 * pitch, y + (line + 1) * y_row, order);
+      line_to_pixels(job, job.scratch + pitch, 2 * pitch, y + (line + 1) * y_row);
     }
   }
 }
@@ -273,14 +286,13 @@ void winograd(const PlaneJob& job, const float* x, float* y) {
   constexpr int kChannels = kRegisters == 32 ? 3 : 1;
   const std::int64_t pitch = plane_pitch(job.columns);
   const std::int64_t v_line = kLinePoints * plane_point(job.columns);
-  const vi order = pixel_order(job);
   transform_lines(job, x, 2 * job.lines + job.kernel_h - 1);
   for (std::int64_t line = 0; line < job.lines; ++line) {
     const float* v = job.v + 2 * line * v_line;
     std::int64_t c = 0;
     for (; c + kChannels <= job.channels; c += kChannels) pairs_of<kChannels>(job, v, c, pitch);
     for (; c < job.channels; ++c) pairs_of<1>(job, v, c, pitch);
-    line_to_pixels(job, job.scratch, 2 * pitch, y + line * job.columns * job.y_pixel, order);
+    line_to_pixels(job, job.scratch, 2 * pitch, y + line * job.columns * job.y_pixel);
   }
 }
 
