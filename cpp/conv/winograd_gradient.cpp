@@ -21,6 +21,10 @@ constexpr std::int64_t kBlockChannels = 64;
 constexpr std::int64_t kTasks = 32;        // at least, where there is work for them: even shares
 constexpr std::int64_t kMinTiles = 48;     // of a chunk: fewer are not worth their sums
 constexpr std::int64_t kMinChannels = 16;  // fewer rows than a register tile holds
+constexpr std::int64_t kMinPass = 32, kMostPass = 128;  // tiles
+// Where L2 is too small for dU and a pass worth dU's way to the registers and back, all of them
+// come from L3: wider blocks then transform each picture less often.
+constexpr std::int64_t kFarOutputs = 128, kFarPass = 64, kFarTasks = 16;
 
 class Gradient {
  public:
@@ -38,17 +42,22 @@ class Gradient {
         tiles_h(ceil_div(out.h, m)),
         tiles(batch * tiles_h * tiles_w),
         ld(round_up(outputs, kernels.nr)) {
-    const std::int64_t block_outputs = round_up(kBlockChannels, kernels.nr);
     channel_blocks = ceil_div(channels, kBlockChannels);
-    output_blocks = ceil_div(outputs, block_outputs);
-    block_columns = std::min(block_outputs, ld);
     v_row = round_up(std::min(channels, kBlockChannels), 16);
+    cut_outputs(kBlockChannels);
     // dU and the tiles of one pass fill two thirds of L2: pages do not spread evenly over its sets.
     const auto budget = static_cast<std::int64_t>(l2_cache_bytes() / sizeof(float) * 2 / 3);
     const std::int64_t rest = budget - kPositions * v_row * block_columns;
-    pass_tiles = std::clamp<std::int64_t>(rest / (kPositions * (v_row + block_columns)), 32, 128);
-    pass_tiles = std::min(pass_tiles, std::max<std::int64_t>(1, tiles));
-    chunks = std::clamp<std::int64_t>(ceil_div(kTasks, channel_blocks * output_blocks), 1,
+    pass_tiles = rest / (kPositions * (v_row + block_columns));
+    std::int64_t wanted = kTasks;
+    if (pass_tiles < kMinPass) {
+      cut_outputs(kFarOutputs);
+      pass_tiles = kFarPass;
+      wanted = kFarTasks;
+    }
+    pass_tiles = std::clamp<std::int64_t>(pass_tiles, 1,
+                                          std::min(kMostPass, std::max<std::int64_t>(1, tiles)));
+    chunks = std::clamp<std::int64_t>(ceil_div(wanted, channel_blocks * output_blocks), 1,
                                       std::max<std::int64_t>(1, tiles / kMinTiles));
   }
 
@@ -77,6 +86,10 @@ class Gradient {
   struct Task {
     Range channels, columns, tiles;
   };
+  void cut_outputs(std::int64_t most) {
+    output_blocks = ceil_div(outputs, round_up(most, kernels.nr));
+    block_columns = round_up(ceil_div(outputs, output_blocks), kernels.nr);
+  }
   std::int64_t tasks() const { return channel_blocks * output_blocks * chunks; }
   Task task_at(std::int64_t index) const;
   std::int64_t n_passes(const Task& task) const { return ceil_div(task.tiles.size(), pass_tiles); }
