@@ -12,11 +12,17 @@ namespace {
 
 constexpr std::int64_t kMostRows = 64;  // more use a packed B often enough to write it out
 constexpr std::int64_t kDepth = 256;    // k of a block
+constexpr std::int64_t kPackedRows = 16;
 
 // Columns of a block: a row of B that is contiguous is read as a stretch of some 4 KiB.
 std::int64_t block_columns(std::int64_t nr) {
   const std::int64_t l2 = static_cast<std::int64_t>(l2_cache_bytes() / sizeof(float));
   return std::clamp<std::int64_t>(l2 / 3 / kDepth / nr * nr, nr, 1024);
+}
+
+void ask(const float* p, std::int64_t floats) {
+  constexpr std::int64_t kLine = 16;
+  for (std::int64_t i = 0; i < floats; i += kLine) __builtin_prefetch(p + i, 0, 2);
 }
 
 }  // namespace
@@ -56,9 +62,15 @@ void gemm_streamed(const GemmShape& s, float alpha, const float* a, const float*
         const Range k = split(s.k, depth_blocks, d);
         const bool opens = d == 0, last = d + 1 == depth_blocks;
         const std::int64_t panel = k.size() * nr;
-        for (std::int64_t n = 0; n < columns; n += nr) {
-          kernels.pack(b + k.begin * k_stride + (first + n) * n_stride, k_stride, n_stride,
-                       k.size(), std::min(nr, columns - n), block + n / nr * panel);
+        // Rows of B that are contiguous are read as they lie, some of all panels at a time.
+        const std::int64_t most = s.trans_b ? k.size() : kPackedRows;
+        for (std::int64_t i = 0; i < k.size(); i += most) {
+          for (std::int64_t n = 0; n < columns; n += nr) {
+            const std::int64_t some = std::min(nr, columns - n);
+            kernels.pack(b + (k.begin + i) * k_stride + (first + n) * n_stride, k_stride, n_stride,
+                         std::min(most, k.size() - i), some,
+                         block + n * k.size() + i * (some > kernels.lanes ? nr : kernels.lanes));
+          }
         }
         const Run run = {k.begin, k.size()};
         TileJob job = {};
@@ -80,7 +92,27 @@ void gemm_streamed(const GemmShape& s, float alpha, const float* a, const float*
         job.bias = last && epilogue.bias != nullptr ? epilogue.bias + first : nullptr;
         job.residual = opens && epilogue.residual != nullptr ? epilogue.residual + first : nullptr;
         if (last) job.activation = epilogue.activation;
-        kernels.by_row(job);
+        if (s.trans_b) {
+          kernels.by_row(job);
+          continue;
+        }
+        // Each tile asks for its share of the next block: packing would wait for it, row by row.
+        const std::int64_t next = last ? first + width : first;
+        const Range next_k = split(s.k, depth_blocks, last ? 0 : d + 1);
+        const std::int64_t calls = ceil_div(columns, nr) * n_tiles;
+        job.n_tiles = 1;
+        for (std::int64_t call = 0; call < calls; ++call) {
+          const Range share = split(next < end ? next_k.size() : 0, calls, call);
+          for (std::int64_t i = share.begin; i < share.end; ++i) {
+            const float* row = b + (next_k.begin + i) * s.ldb + next;
+            ask(row, std::min(width, end - next));
+          }
+          job.tiles = &tiles[static_cast<std::size_t>(call % n_tiles)];
+          job.n_begin = call / n_tiles * nr;
+          job.n_end = std::min(job.n_begin + nr, columns);
+          job.b = block + call / n_tiles * panel;
+          kernels.by_row(job);
+        }
       }
     }
   });
