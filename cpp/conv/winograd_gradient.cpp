@@ -1,7 +1,7 @@
 // A task is a block of input channels times a block of output channels times a chunk of the tiles:
-// its dU stays in L2 while the chunk's tiles are transformed and multiplied, some at a time. What
-// is a task depends on the shape alone, and chunks are added in their order, so every bit is the
-// same at any number of threads.
+// its dU stays in L2, or L3, while the chunk's tiles are transformed and multiplied, some at a
+// time. What is a task depends on the shape alone, and chunks are added in their order, so every
+// bit is the same at any number of threads.
 #include "conv/winograd_gradient.hpp"
 
 #include <algorithm>
