@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     kernels.add_argument("--ops", default=_KERNEL_OPS, help=f"default {_KERNEL_OPS}; conv-backward")
     kernels.add_argument(
         "--algorithm",
-        choices=("direct", "winograd2", "winograd4", "fastest"),
+        choices=("direct", "winograd2", "winograd4", "winograd6", "fastest"),
         default="direct",
         help="of convolutions that have a choice; shares of the peak always count direct FLOP",
     )

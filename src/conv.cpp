@@ -60,14 +60,15 @@ const float* optional_picture(const py::object& object, std::int64_t batch, Pict
 }
 
 // In the order of ConvAlgorithm.
-constexpr const char* kAlgorithms[] = {"direct", "fastest", "winograd2", "winograd4"};
+constexpr const char* kAlgorithms[] = {"direct", "fastest", "winograd2", "winograd4", "winograd6"};
 
 ConvAlgorithm to_algorithm(const std::string& name) {
-  for (int i = 0; i < 4; ++i) {
+  for (int i = 0; i < 5; ++i) {
     if (name == kAlgorithms[i]) return static_cast<ConvAlgorithm>(i);
   }
   throw py::value_error(
-      "conv2d: algorithm must be direct, fastest, winograd2 or winograd4 (algorithm=" + name + ")");
+      "conv2d: algorithm must be direct, fastest, winograd2, winograd4 or winograd6 (algorithm=" +
+      name + ")");
 }
 
 }  // namespace

@@ -232,6 +232,20 @@ double packing_cycles(std::int64_t floats) {
   return 2 * static_cast<double>(floats) / (kFromL3 * kChoiceThreads);
 }
 
+// Pixels of a tile each way; 0 where there are none.
+int tile_of(ConvAlgorithm algorithm) {
+  switch (algorithm) {
+    case ConvAlgorithm::winograd2:
+      return 2;
+    case ConvAlgorithm::winograd4:
+      return 4;
+    case ConvAlgorithm::winograd6:
+      return 6;
+    default:
+      return 0;
+  }
+}
+
 // Of Winograd's algorithm on weights that are still to be packed: all before the run, or lazily.
 struct FreshWinograd {
   Winograd::Source source = Winograd::Source::cache;
@@ -251,11 +265,11 @@ struct FreshWinograd {
 
 ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& p, std::int64_t batch,
                      PictureSize in, Weights weights) {
-  const bool supported = Winograd::supports(p) && !is_depthwise(p);
-  if (!supported && (wanted == ConvAlgorithm::winograd2 || wanted == ConvAlgorithm::winograd4)) {
+  const auto supports = [&](int tile) { return Winograd::supports(p, tile) && !is_depthwise(p); };
+  if (tile_of(wanted) > 0 && !supports(tile_of(wanted))) {
     fail("conv2d",
-         "winograd needs a square kernel of more than 2 and at most 5 strides, dilation 1, and "
-         "groups that are not depthwise",
+         "winograd needs a square kernel of more than 2 and at most 5 (winograd6: 3) strides, "
+         "dilation 1, and groups that are not depthwise",
          {{"kernel_h", p.kernel_h},
           {"kernel_w", p.kernel_w},
           {"stride_h", p.stride_h},
@@ -265,7 +279,7 @@ ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& p, std::int64_t b
           {"groups", p.groups}});
   }
   if (wanted != ConvAlgorithm::fastest) return wanted;
-  if (!supported) return ConvAlgorithm::direct;
+  if (!supports(2)) return ConvAlgorithm::direct;
   if (batch < 1 || in.h == 0 || in.w == 0) return ConvAlgorithm::winograd4;
   const bool fresh = weights == Weights::fresh, far = weights == Weights::from_memory;
   const Conv2dParams group = one_group(p);
@@ -276,7 +290,11 @@ ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& p, std::int64_t b
                     groups +
                 (fresh ? packing_cycles(layout.floats()) : 0.0);
   ConvAlgorithm algorithm = ConvAlgorithm::direct;
-  for (int tile : {2, 4}) {
+  for (const ConvAlgorithm with :
+       {ConvAlgorithm::winograd2, ConvAlgorithm::winograd4, ConvAlgorithm::winograd6}) {
+    const int tile = tile_of(with);
+    // Fewer products than F(4, 3) has pay where products are dear, and memory is not.
+    if (tile == 6 && (!supports(tile) || fma_rate() > 1)) continue;
     // More points than six each way lose digits, which training would carry from step to step.
     if (fresh && tile + over_phases(group).kernel_h - 1 > 6) continue;
     const auto source = far ? Winograd::Source::memory : Winograd::Source::cache;
@@ -285,7 +303,7 @@ ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& p, std::int64_t b
                         : Winograd::cost(group, tile, batch, in, kChoiceThreads, source));
     if (cost < best) {
       best = cost;
-      algorithm = tile == 2 ? ConvAlgorithm::winograd2 : ConvAlgorithm::winograd4;
+      algorithm = with;
     }
   }
   return algorithm;
@@ -338,7 +356,7 @@ PackedConv2d::PackedConv2d(const Conv2dParams& p, const float* weight, const flo
     impl_->weight = AlignedBuffer::lasting(p.out_channels * impl_->layout.k);
     transpose_small(weight, p.out_channels, impl_->layout.k, impl_->weight.data());
   } else if (impl_->algorithm != ConvAlgorithm::direct) {
-    const int tile = impl_->algorithm == ConvAlgorithm::winograd2 ? 2 : 4;
+    const int tile = tile_of(impl_->algorithm);
     const Conv2dParams group = one_group(p);
     for (std::int64_t g = 0; g < p.groups; ++g) {
       impl_->winograd.emplace_back(
@@ -415,7 +433,7 @@ NextWeights PackedConv2d::weights() const {
 void run_winograd(const Conv2dParams& p, ConvAlgorithm algorithm, Winograd::Side side,
                   std::int64_t batch, PictureSize in, const float* x, const float* weight,
                   const Epilogue& epilogue, float* out) {
-  const int tile = algorithm == ConvAlgorithm::winograd2 ? 2 : 4;
+  const int tile = tile_of(algorithm);
   const Conv2dParams group = one_group(p);
   const std::int64_t group_weights =
       group.out_channels * group.in_channels * p.kernel_h * p.kernel_w;

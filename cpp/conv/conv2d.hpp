@@ -42,7 +42,8 @@ ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& params, std::int6
 // Throws Error unless a gradient may be computed so: directly or in the fastest way.
 void check_backward(ConvAlgorithm algorithm);
 
-// A convolution by winograd2 or winograd4, group by group, with weights that are packed for it.
+// A convolution by one of Winograd's algorithms, group by group, with weights that are packed for
+// it.
 void run_winograd(const Conv2dParams& params, ConvAlgorithm algorithm, Winograd::Side side,
                   std::int64_t batch, PictureSize in, const float* x, const float* weight,
                   const Epilogue& epilogue, float* out);

@@ -58,7 +58,7 @@ Winograd::Winograd(const Conv2dParams& params, int tile, const float* weight, Si
       m_(tile),
       t_(tile + static_cast<int>(phases_.kernel_h) - 1),
       tiles_(&tile_kernels()),
-      kernels_(&winograd_kernels().forms[phases_.kernel_h - 3][tile == 4]),
+      kernels_(&winograd_kernels().forms[phases_.kernel_h - 3][tile / 2 - 1]),
       plain_(weight),
       plans_(new Recent<Plan>) {
   if (source == Source::lazy) return;
@@ -132,10 +132,10 @@ Winograd::~Winograd() = default;
 Winograd::Winograd(Winograd&&) noexcept = default;
 Winograd& Winograd::operator=(Winograd&&) noexcept = default;
 
-bool Winograd::supports(const Conv2dParams& p) {
+bool Winograd::supports(const Conv2dParams& p, int tile) {
   const std::int64_t kernel = ceil_div(p.kernel_h, p.stride_h);
-  return kernel >= 3 && kernel <= 5 && p.kernel_w == p.kernel_h && p.stride_w == p.stride_h &&
-         p.dilation_h == 1 && p.dilation_w == 1;
+  return kernel >= 3 && kernel <= (tile == 6 ? 3 : 5) && p.kernel_w == p.kernel_h &&
+         p.stride_w == p.stride_h && p.dilation_h == 1 && p.dilation_w == 1;
 }
 
 double Winograd::cost(const Conv2dParams& params, int tile, std::int64_t batch, PictureSize in,

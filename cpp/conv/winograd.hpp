@@ -2,10 +2,10 @@
 // and of other strides over the phases of the picture (phases.hpp).
 //
 // An output tile of m x m pixels needs (m + r - 1)^2 products a channel pair instead of r^2 m^2:
-// 2.25 times fewer for F(2, 3), 4 times for F(4, 3), 2.6 and 5.2 times for F(2, 4) and F(4, 4), 2.8
-// and 6.2 times for F(2, 5) and F(4, 5). A tile of t = m + r - 1 pixels each way is transformed, V
-// = B^T d B, multiplied with transformed weights U = G g G^T, one GEMM over channels for each of
-// the t^2 positions, and transformed back, A^T M A.
+// 2.25 times fewer for F(2, 3), 4 times for F(4, 3), 5.1 for F(6, 3), 2.6 and 5.2 times for F(2, 4)
+// and F(4, 4), 2.8 and 6.2 times for F(2, 5) and F(4, 5). A tile of t = m + r - 1 pixels each way
+// is transformed, V = B^T d B, multiplied with transformed weights U = G g G^T, one GEMM over
+// channels for each of the t^2 positions, and transformed back, A^T M A.
 //
 // Where tiles do not fill a picture, some are a line or a column short: F(3, 3) is F(4, 3) without
 // the point 0, on the same weights, and needs 5 products instead of 6 each way. A line of 14 pixels
@@ -66,7 +66,7 @@ struct WinogradForm {
 };
 
 struct WinogradKernels {
-  WinogradForm forms[3][2];  // F(2, r) and F(4, r) for r = 3, 4, 5
+  WinogradForm forms[3][3];  // F(2, r) and F(4, r) for r = 3, 4, 5, and F(6, 3)
 };
 
 FASTCONV_DECLARE_KERNELS(WinogradKernels, winograd_kernels)
@@ -86,7 +86,7 @@ class Winograd {
   // or it makes them when it comes to them, block by block, from weights that stay where they are.
   enum class Source { cache, memory, lazy };
 
-  // tile: m, 2 or 4. The other side and lazy weights are of stride 1. weight (out_channels,
+  // tile: m, 2, 4 or 6. The other side and lazy weights are of stride 1. weight (out_channels,
   // in_channels, r, r), or (in_channels, out_channels, r, r) for the other side. memory:
   // weight_floats() floats, or null.
   Winograd(const Conv2dParams& params, int tile, const float* weight, Side side = Side::forward,
@@ -106,7 +106,7 @@ class Winograd {
   NextWeights weights() const { return {weights_, position_floats_}; }
 
   // Whether there is such an algorithm for a convolution, group by group.
-  static bool supports(const Conv2dParams& params);
+  static bool supports(const Conv2dParams& params, int tile);
 
   // Estimated cycles of a run, for the choice of an algorithm.
   static double cost(const Conv2dParams& params, int tile, std::int64_t batch, PictureSize in,

@@ -84,7 +84,7 @@ FASTCONV_INLINE void input_line(const vf (&d)[7], vf (&t)[7]) {
   t[6] = fma(d[2] - d[4], set1(5.25f), d[6] - d[0]);
 }
 
-// One line of A^T m: F(2, 3), F(4, 3), F(4, 5).
+// One line of A^T m: F(2, 3), F(4, 3), F(4, 5), F(6, 3).
 FASTCONV_INLINE void output_line(const vf (&m)[4], vf (&y)[2]) {
   y[0] = m[0] + m[1] + m[2];
   y[1] = m[1] - m[2] - m[3];
@@ -111,7 +111,19 @@ FASTCONV_INLINE void output_line(const vf (&m)[8], vf (&y)[4]) {
   y[3] = fma(difference_a, set1(0.125f), fma(difference_c, set1(8.0f), difference_b + m[7]));
 }
 
-// Of a short tile: F(1, 3), F(1, 5), F(3, 3), F(3, 5).
+FASTCONV_INLINE void output_line(const vf (&m)[8], vf (&y)[6]) {
+  const vf sum_a = m[1] + m[2], difference_a = m[1] - m[2];
+  const vf sum_b = m[3] + m[4], difference_b = m[3] - m[4];
+  const vf sum_c = m[5] + m[6], difference_c = m[5] - m[6];
+  y[0] = (m[0] + sum_a) + (sum_b + sum_c);
+  y[1] = fma(difference_a, set1(0.5f), fma(difference_c, set1(2.0f), difference_b));
+  y[2] = fma(sum_a, set1(0.25f), fma(sum_c, set1(4.0f), sum_b));
+  y[3] = fma(difference_a, set1(0.125f), fma(difference_c, set1(8.0f), difference_b));
+  y[4] = fma(sum_a, set1(0.0625f), fma(sum_c, set1(16.0f), sum_b));
+  y[5] = fma(difference_a, set1(0.03125f), fma(difference_c, set1(32.0f), difference_b + m[7]));
+}
+
+// Of a short tile: F(1, 3), F(1, 5), F(3, 3), F(3, 5), F(5, 3).
 FASTCONV_INLINE void output_line(const vf (&m)[3], vf (&y)[1]) { y[0] = m[0] + m[1] - m[2]; }
 
 FASTCONV_INLINE void output_line(const vf (&m)[5], vf (&y)[1]) {
@@ -132,6 +144,17 @@ FASTCONV_INLINE void output_line(const vf (&m)[7], vf (&y)[3]) {
   y[2] = fma(sum_a, set1(0.25f), fma(sum_c, set1(4.0f), sum_b + m[6]));
 }
 
+FASTCONV_INLINE void output_line(const vf (&m)[7], vf (&y)[5]) {
+  const vf sum_a = m[0] + m[1], difference_a = m[0] - m[1];
+  const vf sum_b = m[2] + m[3], difference_b = m[2] - m[3];
+  const vf sum_c = m[4] + m[5], difference_c = m[4] - m[5];
+  y[0] = sum_a + (sum_b + sum_c);
+  y[1] = fma(difference_a, set1(0.5f), fma(difference_c, set1(2.0f), difference_b));
+  y[2] = fma(sum_a, set1(0.25f), fma(sum_c, set1(4.0f), sum_b));
+  y[3] = fma(difference_a, set1(0.125f), fma(difference_c, set1(8.0f), difference_b));
+  y[4] = fma(sum_a, set1(0.0625f), fma(sum_c, set1(16.0f), sum_b + m[6]));
+}
+
 // Of points that leave 0 out: F(2, 4), F(4, 4).
 FASTCONV_INLINE void output_line(const vf (&m)[5], vf (&y)[2]) {
   const vf all[6] = {zero(), m[0], m[1], m[2], m[3], m[4]};
@@ -143,7 +166,7 @@ FASTCONV_INLINE void output_line(const vf (&m)[7], vf (&y)[4]) {
   output_line(all, y);
 }
 
-// One line of G g: F(2, 3), F(4, 3), F(4, 5).
+// One line of G g: F(2, 3), F(4, 3), F(6, 3), F(4, 5).
 FASTCONV_INLINE void weight_line(const vf (&g)[3], vf (&t)[4]) {
   const vf half = set1(0.5f);
   const vf even = (g[0] + g[2]) * half, odd = g[1] * half;
@@ -180,6 +203,12 @@ FASTCONV_INLINE void weight_line(const vf (&g)[5], vf (&t)[8]) {
   t[5] = even_c + odd_c;
   t[6] = even_c - odd_c;
   t[7] = g[4];
+}
+
+FASTCONV_INLINE void weight_line(const vf (&g)[3], vf (&t)[8]) {
+  const vf longer[5] = {g[0], g[1], g[2], zero(), zero()};
+  weight_line(longer, t);
+  t[7] = g[2];
 }
 
 // F(2, 4), F(4, 4): without the point 0.
@@ -283,14 +312,19 @@ FASTCONV_INLINE void output_block(const WinogradOutput& job, std::int64_t c, std
 template <int M, int T, int SHORT_H, int SHORT_W>
 void output(const WinogradOutput& job) {
   const bool inside = job.height == M - SHORT_H && job.width == M - SHORT_W;
-  const bool plain = inside && (job.activation.kind == Activation::relu ||
-                                job.activation.kind == Activation::none);
+  // Elsewhere nobody chooses F(6, 3) unasked: it need not be quick.
+  constexpr bool QUICK = M < 6 || kRegisters == 32;
+  const bool plain =
+      QUICK && inside &&
+      (job.activation.kind == Activation::relu || job.activation.kind == Activation::none);
   std::int64_t c = 0;
-  for (; plain && c + W <= job.columns; c += W) {
-    if (job.residual == nullptr) {
-      output_block<M, T, SHORT_H, SHORT_W, Known::plain>(job, c, W);
-    } else {
-      output_block<M, T, SHORT_H, SHORT_W, Known::plain_with_residual>(job, c, W);
+  if constexpr (QUICK) {
+    for (; plain && c + W <= job.columns; c += W) {
+      if (job.residual == nullptr) {
+        output_block<M, T, SHORT_H, SHORT_W, Known::plain>(job, c, W);
+      } else {
+        output_block<M, T, SHORT_H, SHORT_W, Known::plain_with_residual>(job, c, W);
+      }
     }
   }
   for (; c < job.columns; c += W) {
@@ -316,8 +350,9 @@ constexpr WinogradForm form() {
 }  // namespace
 
 extern const WinogradKernels winograd_kernels_table;
-const WinogradKernels winograd_kernels_table = {
-    {{form<2, 3>(), form<4, 3>()}, {form<2, 4>(), form<4, 4>()}, {form<2, 5>(), form<4, 5>()}}};
+const WinogradKernels winograd_kernels_table = {{{form<2, 3>(), form<4, 3>(), form<6, 3>()},
+                                                 {form<2, 4>(), form<4, 4>(), {}},
+                                                 {form<2, 5>(), form<4, 5>(), {}}}};
 
 }  // namespace FASTCONV_ISA
 }  // namespace fastconv

@@ -262,7 +262,7 @@ void Gradient::run(const float* grad_out, const float* x, float* grad_weight) co
 }  // namespace
 
 bool winograd_gradient_pays(const Conv2dParams& p, std::int64_t batch, PictureSize in) {
-  if (!Winograd::supports(p) || p.stride_h > 1 || p.kernel_h == 4) return false;
+  if (!Winograd::supports(p, 4) || p.stride_h > 1 || p.kernel_h == 4) return false;
   if (p.in_channels / p.groups < kMinChannels) return false;
   const Gradient gradient(p, batch, in);
   return gradient.cycles() < gradient.direct_cycles();

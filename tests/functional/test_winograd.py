@@ -15,9 +15,10 @@ from fastconv import functional as F
 pytestmark = pytest.mark.usefixtures("every_isa")
 
 ALGORITHMS = ["winograd2", "winograd4"]
-FORMS = list(itertools.product(ALGORITHMS, (3, 4, 5)))
+ALL = [*ALGORITHMS, "winograd6"]  # of 3x3
+FORMS = [*itertools.product(ALGORITHMS, (3, 4, 5)), ("winograd6", 3)]
 # How much worse than the sum itself, relative to the largest output.
-ERROR = {("winograd2", 3): 2e-6, ("winograd4", 3): 6e-6}
+ERROR = {("winograd2", 3): 2e-6, ("winograd4", 3): 6e-6, ("winograd6", 3): 3e-5}
 ERROR |= {("winograd2", 4): 3e-6, ("winograd4", 4): 2e-5}
 ERROR |= {("winograd2", 5): 6e-6, ("winograd4", 5): 3e-5}
 
@@ -40,6 +41,10 @@ def arrays(n: int, c: int, h: int, w: int, o: int, kernel: int = 3) -> tuple[Any
     weight = rng.standard_normal((o, c, kernel, kernel)) / np.sqrt(kernel * kernel * c)
     weight = weight.astype(np.float32)
     return x, weight, rng.standard_normal(o).astype(np.float32)
+
+
+def within(algorithm: str, expected: Any) -> float:
+    return float(ERROR[algorithm, 3] * np.abs(expected).max())
 
 
 @pytest.mark.parametrize(("algorithm", "kernel"), FORMS)
@@ -98,10 +103,15 @@ def test_fresh_weights(kernel: int, size: Any) -> None:
 
 # Kernels and strides: the phases of a kernel are 3x3, 4x4 or 5x5, some of them with lines of zeros.
 STRIDED = [(5, 2), (6, 2), (7, 2), (9, 2), (10, 2), (7, 3), (9, 3), (10, 3), (11, 4)]
+STRIDED_FORMS = [
+    (how, *window)
+    for how in ALL
+    for window in STRIDED
+    if (how, -(-window[0] // window[1])) in ERROR
+]
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-@pytest.mark.parametrize(("kernel", "stride"), STRIDED)
+@pytest.mark.parametrize(("algorithm", "kernel", "stride"), STRIDED_FORMS)
 @pytest.mark.parametrize("padding", [0, 3, ((2, 0), (1, 4))])
 def test_strides_against_the_twin(
     algorithm: str, kernel: int, stride: int, padding: Any, thread_counts: int
@@ -126,13 +136,15 @@ def test_strides_in_groups_with_residual() -> None:
     np.testing.assert_allclose(packed(x, residual=residual), expected, atol=2e-5)
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", ALL)
 def test_epilogue(algorithm: str) -> None:
     x, weight, bias = arrays(2, 20, 13, 10, 24)
     residual = np.random.default_rng(1).standard_normal((2, 24, 13, 10)).astype(np.float32)
     packed = F.pack_conv2d(weight, bias, padding=1, activation="relu", algorithm=algorithm)
     expected = F.conv2d(x, weight, bias, padding=1, residual=residual, activation="relu")
-    np.testing.assert_allclose(packed(x, residual=residual), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        packed(x, residual=residual), expected, atol=within(algorithm, expected)
+    )
 
 
 @pytest.mark.parametrize("activation", [None, "relu", ("leaky_relu", 0.3), ("clip", -0.2, 0.4)])
@@ -142,12 +154,12 @@ def test_activations(activation: Any, with_residual: bool) -> None:
     residual = np.random.default_rng(1).standard_normal((2, 40, 13, 10)).astype(np.float32)
     added = residual if with_residual else None
     expected = F.conv2d(x, weight, bias, padding=1, residual=added, activation=activation)
-    for algorithm in ALGORITHMS:
+    for algorithm in ALL:
         packed = F.pack_conv2d(weight, bias, padding=1, activation=activation, algorithm=algorithm)
-        np.testing.assert_allclose(packed(x, residual=added), expected, atol=1e-5)
+        np.testing.assert_allclose(packed(x, residual=added), expected, atol=3e-5)
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", ALL)
 def test_groups(algorithm: str) -> None:
     x, _, bias = arrays(2, 24, 13, 13, 36)
     weight = np.random.default_rng(1).standard_normal((36, 12, 3, 3)).astype(np.float32) / 10
@@ -155,11 +167,15 @@ def test_groups(algorithm: str) -> None:
     residual = np.random.default_rng(2).standard_normal((2, 36, 13, 13)).astype(np.float32)
     expected = F.conv2d(x, weight, bias, residual=residual, **how)
     packed = F.pack_conv2d(weight, bias, algorithm=algorithm, **how)
-    np.testing.assert_allclose(packed(x, residual=residual), expected, atol=2e-5)
+    np.testing.assert_allclose(
+        packed(x, residual=residual), expected, atol=2 * within(algorithm, expected)
+    )
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (7, 2)])
+@pytest.mark.parametrize(
+    ("algorithm", "kernel", "stride"),
+    [*((how, *window) for how in ALGORITHMS for window in ((3, 1), (7, 2))), ("winograd6", 3, 1)],
+)
 def test_same_bits_at_any_thread_count_and_in_any_batch(
     algorithm: str, kernel: int, stride: int
 ) -> None:
@@ -198,6 +214,8 @@ def test_only_kernels_of_three_to_five_strides_have_it() -> None:
         F.pack_conv2d(weight, algorithm="fft")
     with pytest.raises(ValueError, match=r"conv2d: winograd needs .*stride_h=2"):
         F.pack_conv2d(weight, stride=2, algorithm="winograd4")
+    with pytest.raises(ValueError, match=r"conv2d: winograd needs .*\(winograd6: 3\).*kernel_h=7"):
+        F.pack_conv2d(wide, stride=2, algorithm="winograd6")
 
 
 def test_a_nan_stays_in_the_tiles_that_see_it() -> None:
@@ -210,7 +228,7 @@ def test_a_nan_stays_in_the_tiles_that_see_it() -> None:
 
 def test_weights_from_memory_never_ask_for_more_of_them() -> None:
     # Floats of weights a channel pair: the more, the longer memory takes to deliver them.
-    size = {"direct": 9, "winograd2": 16, "winograd4": 36}
+    size = {"direct": 9, "winograd2": 16, "winograd4": 36, "winograd6": 64}
     differ = 0
     for channels, side in itertools.product((32, 64, 128, 256, 512), (5, 7, 10, 14, 20, 28)):
         weight = np.zeros((channels, channels, 3, 3), np.float32)
@@ -227,7 +245,7 @@ def test_many_sizes_from_many_threads() -> None:
     rng = np.random.default_rng(0)
     weight = rng.standard_normal((24, 8, 3, 3)).astype(np.float32) / 8
     pictures = [rng.standard_normal((1, 8, 5 + i, 9)).astype(np.float32) for i in range(9)]
-    for algorithm in ("direct", *ALGORITHMS):
+    for algorithm in ("direct", *ALL):
         packed = F.pack_conv2d(weight, padding=1, algorithm=algorithm)
         expected = [reference.conv2d(x, weight, padding=1) for x in pictures]
 

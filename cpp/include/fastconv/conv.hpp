@@ -32,10 +32,10 @@ PictureSize conv2d_output_size(const Conv2dParams& params, std::int64_t batch, P
 
 // How a convolution computes. `direct` multiplies exactly what the formula says; the
 // Winograd algorithms, for square kernels of more than 2 and at most 5 strides, multiply 2.25 (5x5:
-// 2.8) or 4 (6.2) times less and lose about one decimal digit; `fastest` chooses among all by
-// estimated time, for each size of picture, and computes neighbouring pixels of few channels
-// together.
-enum class ConvAlgorithm { direct, fastest, winograd2, winograd4 };
+// 2.8), 4 (6.2) or, of at most 3 strides, 5.1 times less and lose about one decimal digit;
+// `fastest` chooses among all by estimated time, for each size of picture, and computes
+// neighbouring pixels of few channels together.
+enum class ConvAlgorithm { direct, fastest, winograd2, winograd4, winograd6 };
 
 // Weights and bias packed once for many runs. Safe to run from several threads at once.
 class PackedConv2d {

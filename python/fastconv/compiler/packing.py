@@ -73,10 +73,11 @@ class Packer:
         depthwise = node["groups"] == channels == node.output.shape[1] > 1
         (kernel, width), (stride, across) = node["weight"].shape[2:], node["stride"]
         square = kernel == width and stride == across and node["dilation"] == (1, 1)
-        fits = square and -(-kernel // stride) in _WINOGRAD_STRIDES
+        strides = -(-kernel // stride)
+        fits = square and strides in _WINOGRAD_STRIDES
         if not fits or depthwise or _has_few_outputs(node):
             return ("direct",)
-        return ("direct", "winograd2", "winograd4")
+        return ("direct", "winograd2", "winograd4", *(["winograd6"] if strides == 3 else []))
 
     def force(self, algorithm: str) -> None:
         """Pack what has a choice for one algorithm from now on."""

@@ -22,7 +22,7 @@ from .plan import Plan
 __all__ = ["default_path", "tuned"]
 
 _FORMAT = 1
-_ALGORITHMS = ("direct", "winograd2", "winograd4")
+_ALGORITHMS = ("direct", "winograd2", "winograd4", "winograd6")
 _REPEATS = 9
 
 Choices = dict[str, str]  # algorithms by choice_key
