@@ -83,7 +83,8 @@ def test_fresh_weights(kernel: int, size: Any) -> None:
     )
 
     def results() -> list[Any]:
-        y = [F.conv2d(x, weight, bias, padding=padding, algorithm=how) for how in ALGORITHMS]
+        algorithms = ALL if kernel == 3 else ALGORITHMS
+        y = [F.conv2d(x, weight, bias, padding=padding, algorithm=how) for how in algorithms]
         back = F.conv2d_backward_input(grad, weight, x.shape, padding=padding, algorithm="fastest")
         return [*y, back]
 
@@ -95,7 +96,7 @@ def test_fresh_weights(kernel: int, size: Any) -> None:
     finally:
         set_num_threads(before)
     for result in runs[0][:-1]:
-        assert np.abs(result - expected).max() <= 2e-5 * np.abs(expected).max()
+        assert np.abs(result - expected).max() <= 3e-5 * np.abs(expected).max()
     assert np.abs(runs[0][-1] - grad_x).max() <= 2e-5 * np.abs(grad_x).max()
     for run in runs[1:]:
         assert all(map(np.array_equal, runs[0], run))
