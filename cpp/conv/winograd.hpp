@@ -14,8 +14,8 @@
 // The points of interpolation for t = 6 are 0, +-sqrt(1/2), +-sqrt(2) and infinity, whose errors
 // are less than half of those of the usual 0, +-1, +-2: about 2e-6 of the largest output with 256
 // channels. Those for t = 8 are 0, +-1/2, +-1, +-2 and infinity, with errors of about 5e-6 with 64
-// channels and 1e-5 with 256. t = 5 and t = 7 leave the point 0 out of these, so that their tiles
-// have no short ones. A NaN or infinity reaches all pixels of its tile.
+// channels and 1e-5 with 256 (F(6, 3): twice that). t = 5 and t = 7 leave the point 0 out of these,
+// so that their tiles have no short ones. A NaN or infinity reaches all pixels of its tile.
 #pragma once
 
 #include <cstdint>

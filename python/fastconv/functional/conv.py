@@ -329,7 +329,7 @@ def pack_conv2d(
 
     algorithm: "direct"; "winograd2" (2.25 times fewer products for 3x3 kernels of stride 1, errors
     of up to about 2e-6 of the largest output; for 5x5 2.8 times and 6e-6), "winograd4" (4 times,
-    5e-6; for 5x5 6.2 times and 1e-5) or "winograd6" (5.1 times, 1e-5), whose NaNs reach their whole
+    5e-6; for 5x5 6.2 times and 1e-5) or "winograd6" (5.1 times, 2e-5), whose NaNs reach their whole
     tile; they serve square kernels of more than 2 and at most 5 strides (winograd6: 3), such as
     7x7/2 and 11x11/4. "fastest" chooses one by estimate for pictures of input_shape (N, C, H, W),
     which it needs.
