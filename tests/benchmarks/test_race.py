@@ -218,6 +218,11 @@ def test_the_readme_gets_tables_and_a_picture(tmp_path: Path) -> None:
     assert "| a | 8 | 12.5 ms, **2.00** x ncnn |" in lines[steps:]
     assert "| geometric mean |  | **4.00** |" in lines[steps:]
     assert "Raced against: ncnn" in lines[steps:]
+    other = picture.with_name("other.md")  # beside its picture
+    other.write_text(f"{readme._BEGIN}{readme._END}")
+    where = ["--page", str(other), "--picture", str(picture)]
+    assert __main__.main(["readme", *map(str, files), *where]) == 0
+    assert "![times of the others over fastconv's](race.png)" in other.read_text()
     with pytest.raises(ValueError, match="results of `python -m benchmarks networks`"):
         readme.write(files[2:], page, picture)
     page.write_text("no marks")
