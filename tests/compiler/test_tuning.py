@@ -19,7 +19,7 @@ from fastconv import nn
 from fastconv.compiler.tuning import default_path
 
 SHAPE = (1, 8, 14, 14)
-ALGORITHMS = ("direct", "winograd2", "winograd4")
+ALGORITHMS = ("direct", "winograd2", "winograd4", "winograd6")
 
 
 def network() -> nn.Module:
