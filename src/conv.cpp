@@ -194,6 +194,21 @@ void bind_conv(py::module_& m) {
       py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("groups"),
       py::arg("window"), py::arg("grad_x"), py::arg("grad_weight"));
 
+  m.def(
+      "fastest_conv2d",
+      [](const std::array<py::ssize_t, 4>& weight_shape, const Pair& stride, const Sides& padding,
+         const Pair& dilation, std::int64_t groups, std::int64_t batch, const Pair& size,
+         bool weights_stay) {
+        const Conv2dParams p =
+            make_params(weight_shape[1] * groups, {nullptr, weight_shape.data(), 4, 0}, stride,
+                        padding, dilation, groups);
+        conv2d_output_size(p, batch, {size[0], size[1]});
+        return kAlgorithms[static_cast<int>(
+            fastest_algorithm(p, batch, {size[0], size[1]}, weights_stay))];
+      },
+      py::arg("weight_shape"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
+      py::arg("groups"), py::arg("batch"), py::arg("size"), py::arg("weights_stay"));
+
   py::class_<PackedConv2d>(m, "PackedConv2d")
       .def(py::init([](const py::array& weight, const py::object& bias, const Pair& stride,
                        const Sides& padding, const Pair& dilation, std::int64_t groups,

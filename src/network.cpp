@@ -233,11 +233,15 @@ void bind_network(py::module_& m) {
            [](BoundNetwork& self, const py::array& table, std::int64_t channels) {
              self.set_byte_table(optional_vector("compile", "table", table, channels * 256));
            })
-      .def("add_conv2d",
-           [](BoundNetwork& self, const py::object& conv, const View& x,
-              const std::optional<View>& residual, const View& y) {
-             self.add_conv2d(shared<PackedConv2d>(conv), x, residual ? &*residual : nullptr, y);
-           })
+      .def(
+          "add_conv2d",
+          [](BoundNetwork& self, const py::object& conv, const View& x,
+             const std::optional<View>& residual, const View& y, bool pools) {
+            self.add_conv2d(shared<PackedConv2d>(conv), x, residual ? &*residual : nullptr, y,
+                            pools);
+          },
+          py::arg("conv"), py::arg("x"), py::arg("residual"), py::arg("y"),
+          py::arg("pools") = false)
       .def("add_conv2d_max_pool2d",
            [](BoundNetwork& self, const py::object& conv, const View& x, const View& y) {
              self.add_conv2d_max_pool2d(shared<PooledConv2d>(conv), x, y);

@@ -309,6 +309,12 @@ ConvAlgorithm choose(ConvAlgorithm wanted, const Conv2dParams& p, std::int64_t b
   return algorithm;
 }
 
+ConvAlgorithm fastest_algorithm(const Conv2dParams& p, std::int64_t batch, PictureSize in,
+                                bool weights_stay) {
+  return choose(ConvAlgorithm::fastest, p, batch, in,
+                weights_stay ? Weights::in_cache : Weights::from_memory);
+}
+
 struct PackedConv2d::Impl {
   Conv2dParams params;
   bool depthwise;
@@ -321,6 +327,10 @@ struct PackedConv2d::Impl {
   std::unique_ptr<PackedConv2d> wide;
   Activation activation;
   Recent<GemmPlan> plans;  // by batch, size, pixel strides and threads
+
+  void run_winograd(const float* x, std::int64_t x_pixel, std::int64_t batch, PictureSize in,
+                    const Epilogue& epilogue, float* out, std::int64_t out_pixel,
+                    const NextWeights& next, bool pools) const;
 };
 
 namespace {
@@ -386,6 +396,20 @@ PackedConv2d& PackedConv2d::operator=(PackedConv2d&&) noexcept = default;
 const Conv2dParams& PackedConv2d::params() const { return impl_->params; }
 ConvAlgorithm PackedConv2d::algorithm() const { return impl_->algorithm; }
 
+void PackedConv2d::Impl::run_winograd(const float* x, std::int64_t x_pixel, std::int64_t batch,
+                                      PictureSize in, const Epilogue& epilogue, float* out,
+                                      std::int64_t out_pixel, const NextWeights& next,
+                                      bool pools) const {
+  const Conv2dParams group = one_group(params);
+  for (std::size_t g = 0; g < winograd.size(); ++g) {
+    const auto number = static_cast<std::int64_t>(g);
+    const std::int64_t first = number * group.out_channels;
+    winograd[g].run(x + number * group.in_channels, x_pixel, batch, in,
+                    from_channel(epilogue, first), out + first, out_pixel,
+                    g + 1 < winograd.size() ? winograd[g + 1].weights() : next, pools);
+  }
+}
+
 void PackedConv2d::run(const float* x, std::int64_t batch, PictureSize in, const float* residual,
                        float* out) const {
   run(x, impl_->params.in_channels, batch, in, residual, out, impl_->params.out_channels);
@@ -401,16 +425,7 @@ void PackedConv2d::run(const float* x, std::int64_t x_pixel, std::int64_t batch,
   const Epilogue epilogue = {impl_->bias.data(), residual, impl_->activation};
   const float* weight = impl_->weight.data();
   if (!impl_->winograd.empty()) {
-    const Conv2dParams group = one_group(impl_->params);
-    const auto groups = static_cast<std::int64_t>(impl_->winograd.size());
-    const auto winograd = [&](std::int64_t g) -> const Winograd& {
-      return impl_->winograd[static_cast<std::size_t>(g)];
-    };
-    for (std::int64_t g = 0; g < groups; ++g) {
-      const std::int64_t first = g * group.out_channels;
-      winograd(g).run(x + g * group.in_channels, x_pixel, batch, in, from_channel(epilogue, first),
-                      out + first, out_pixel, g + 1 < groups ? winograd(g + 1).weights() : next);
-    }
+    impl_->run_winograd(x, x_pixel, batch, in, epilogue, out, out_pixel, next, false);
   } else if (impl_->depthwise) {
     run_depthwise(impl_->params, batch, in, {x, x_pixel}, weight, epilogue, {out, out_pixel});
   } else {
@@ -421,6 +436,25 @@ void PackedConv2d::run(const float* x, std::int64_t x_pixel, std::int64_t batch,
     });
     run_groups(*plan, impl_->params, impl_->layout, x, weight, epilogue, out, next);
   }
+}
+
+void PackedConv2d::run_pooled(const float* x, std::int64_t x_pixel, std::int64_t batch,
+                              PictureSize in, float* out, std::int64_t out_pixel,
+                              const NextWeights& next) const {
+  const Conv2dParams& p = impl_->params;
+  const Activation& f = impl_->activation;
+  const bool falls = f.kind == Activation::leaky_relu && f.a < 0;
+  if (!impl_->winograd.empty() && p.stride_h == 1 && !falls) {
+    const Epilogue epilogue = {impl_->bias.data(), nullptr, f};
+    impl_->run_winograd(x, x_pixel, batch, in, epilogue, out, out_pixel, next, true);
+    return;
+  }
+  const PictureSize size = conv2d_output_size(p, batch, in);
+  Scratch y(batch * size.h * size.w * p.out_channels);
+  run(x, x_pixel, batch, in, nullptr, y.data(), p.out_channels, next);
+  PoolWindow window;
+  window.kernel_h = window.kernel_w = window.stride_h = window.stride_w = 2;
+  max_pool2d({batch, size.h, size.w, p.out_channels, 0, out_pixel}, window, y.data(), out);
 }
 
 NextWeights PackedConv2d::weights() const {

@@ -29,10 +29,9 @@ class BlockOrder {
   void rewind() { std::copy_n(begin_, 4, next_); }
   // The row of the next tile.
   std::int64_t next(bool short_h, bool short_w) { return next_[kind(short_h, short_w)]++; }
-  // The rows that have a position on the first line or not, in the first column or not: short tiles
-  // have none there.
-  Range rows(bool first_line, bool first_column) const {
-    return {first_column ? begin_[1] : 0, begin_[first_line ? 2 : (first_column ? 3 : 4)]};
+  // The rows that have a position whose line, and whose column, short tiles leave out or not.
+  Range rows(bool line_left_out, bool column_left_out) const {
+    return {column_left_out ? begin_[1] : 0, begin_[line_left_out ? 2 : (column_left_out ? 3 : 4)]};
   }
 
  private:
@@ -143,22 +142,28 @@ double Winograd::cost(const Conv2dParams& params, int tile, std::int64_t batch, 
   const PictureSize out = conv2d_output_size(params, batch, in);
   const Conv2dParams phases = over_phases(params);
   threads = Plan::useful_threads(phases, batch, out, threads);
-  const Plan plan(phases, tile, tile_kernels(), batch, out, threads, source);
+  const Plan plan(phases, tile, tile_kernels(), batch, out, threads, source,
+                  params.stride_h == 1 ? Cut::better : Cut::one);
   return plan.cycles + plan.reading(params);
 }
 
 void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, PictureSize in,
                    const Epilogue& epilogue, float* out, std::int64_t out_pixel,
-                   const NextWeights& next) const {
+                   const NextWeights& next, bool pools) const {
   const std::int64_t channels = phases_.in_channels, outputs = params_.out_channels;
   const std::int64_t positions = t_ * t_, nr = tiles_->nr, stride = params_.stride_h;
-  const PictureSize size = conv2d_output_size(params_, batch, in);
+  PictureSize size = conv2d_output_size(params_, batch, in);
+  if (pools) size = {size.h / 2 * 2, size.w / 2 * 2};
   if (batch == 0 || size.h == 0 || size.w == 0) return;
   const int threads = Plan::useful_threads(phases_, batch, size, get_num_threads());
-  const auto plan = plans_->get({batch, in.h, in.w, threads}, [&] {
-    return Plan(phases_, m_, *tiles_, batch, size, threads, source_);
+  const auto plan = plans_->get({batch, in.h, in.w, threads, pools}, [&] {
+    const Cut cut = pools ? Cut::two : (stride == 1 ? Cut::better : Cut::one);
+    return Plan(phases_, m_, *tiles_, batch, size, threads, source_, cut);
   });
   const Plan& p = *plan;
+  const auto& inputs = kernels_->input[p.lines.cut - 1];
+  const auto& transforms_back = pools ? kernels_->pooled : kernels_->output[p.lines.cut - 1];
+  const std::int64_t pool = pools ? 2 : 1;
 
   const bool lazy = source_ == Source::lazy;
   const std::int64_t v_floats = positions * position_floats(p.block_tiles, p.v_row);
@@ -226,7 +231,7 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
               pixels[y * t_ + j] = inside ? from + j * x_pixel : zeros;
             }
           }
-          kernels_->input[short_h][short_w](pixels, some.size(), next_tile, v_tile, v_position);
+          inputs[short_h][short_w](pixels, some.size(), next_tile, v_tile, v_position);
         });
       };
 
@@ -266,7 +271,8 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
         job.activation = {};
         job.stream = false;
         for (std::int64_t position = 0; position < positions; ++position) {
-          const int kind = (position < t_ ? 2 : 0) + (position % t_ == 0 ? 1 : 0);
+          const int kind = (p.lines.is_left_out(position / t_) ? 2 : 0) +
+                           (p.columns.is_left_out(position % t_) ? 1 : 0);
           if (n_row_tiles[kind] == 0) continue;
           job.tiles = row_tiles + kind * p.block_tiles;
           job.n_tiles = n_row_tiles[kind];
@@ -305,19 +311,21 @@ void Winograd::run(const float* x, std::int64_t x_pixel, std::int64_t batch, Pic
         o.bias = epilogue.bias == nullptr ? nullptr : epilogue.bias + first;
         o.activation = epilogue.activation;
         o.out_pixel = out_pixel;
-        o.out_row = size.w * out_pixel;
+        o.out_row = size.w / pool * out_pixel;
         order.rewind();
         p.each(block, [&](std::int64_t image, std::int64_t tile_y, std::int64_t tile_x) {
           const bool short_h = p.lines.is_short(tile_y), short_w = p.columns.is_short(tile_x);
-          const std::int64_t y = p.lines.begin(tile_y), x_out = p.columns.begin(tile_x);
-          const std::int64_t at = ((image * size.h + y) * size.w + x_out) * out_pixel + first;
+          const std::int64_t y = p.lines.begin(tile_y) / pool;
+          const std::int64_t x_out = p.columns.begin(tile_x) / pool;
+          const std::int64_t at =
+              (image * (size.h / pool) + y) * o.out_row + x_out * out_pixel + first;
           o.m = m + order.next(short_h, short_w) * m_columns;
           o.out = out + at;
           o.residual = epilogue.residual == nullptr ? nullptr : epilogue.residual + at;
-          o.next = o.out + (p.columns.m - short_w) * out_pixel;
+          o.next = o.out + (p.columns.m - short_w * p.columns.cut) / pool * out_pixel;
           o.height = p.lines.length(tile_y);
           o.width = p.columns.length(tile_x);
-          kernels_->output[short_h][short_w](o);
+          transforms_back[short_h][short_w](o);
         });
       }
     }

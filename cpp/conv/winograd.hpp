@@ -9,7 +9,9 @@
 //
 // Where tiles do not fill a picture, some are a line or a column short: F(3, 3) is F(4, 3) without
 // the point 0, on the same weights, and needs 5 products instead of 6 each way. A line of 14 pixels
-// is 4 + 4 + 3 + 3.
+// is 4 + 4 + 3 + 3. Or they are two short, without infinity as well: of 6 pixels, 14 are 6 + 4 + 4.
+// Such tiles begin at even lines and columns, and windows of 2x2 lie inside of one: their maxima
+// are all that is written where max pooling follows.
 //
 // The points of interpolation for t = 6 are 0, +-sqrt(1/2), +-sqrt(2) and infinity, whose errors
 // are less than half of those of the usual 0, +-1, +-2: about 2e-6 of the largest output with 256
@@ -40,7 +42,7 @@ struct WinogradOutput {
   float* out;   // the tile's first pixel
   float* next;  // likely the next tile's: stores that come from L3 would not be in time
   std::int64_t out_pixel, out_row;
-  std::int64_t height, width;  // pixels of the tile inside the picture
+  std::int64_t height, width;  // pixels of the tile inside the picture, before pooling
 };
 
 // A tile of a picture's phases (phases.hpp) where it lies in the picture.
@@ -52,14 +54,18 @@ struct PhaseTile {
 };
 
 struct WinogradForm {
-  // [short one line][short one column], null where tiles of the form are never short. Pixels of one
-  // tile, t a line, each `channels` floats -> V, position p at v + p * v_stride. The next tile's
-  // are asked for ahead, `next` floats later.
-  void (*input[2][2])(const float* const* pixels, std::int64_t channels, std::int64_t next,
-                      float* v, std::int64_t v_stride);
-  // The same of a picture's phases, where no vector of a pixel comes from more than two lines.
+  // [short by - 1][short in lines][in columns], null where tiles of the form are never so short.
+  // Pixels of one tile, t a line, each `channels` floats -> V, position p at v + p * v_stride. The
+  // next tile's are asked for ahead, `next` floats later.
+  void (*input[2][2][2])(const float* const* pixels, std::int64_t channels, std::int64_t next,
+                         float* v, std::int64_t v_stride);
+  // [short one line][one column]: the same of a picture's phases, where no vector of a pixel comes
+  // from more than two lines.
   void (*input_phases[2][2])(const PhaseTile& tile, float* v, std::int64_t v_stride);
-  void (*output[2][2])(const WinogradOutput& job);
+  void (*output[2][2][2])(const WinogradOutput& job);  // as input
+  // [short two lines][two columns]: the maxima of 2x2 windows, without a residual. The activation
+  // must not fall.
+  void (*pooled[2][2])(const WinogradOutput& job);
   // The taps, each `floats` (a multiple of the lanes), one after another -> U, position p at
   // u + p * u_stride.
   void (*weights)(const float* taps, std::int64_t floats, float* u, std::int64_t u_stride);
@@ -97,10 +103,12 @@ class Winograd {
   Winograd(Winograd&&) noexcept;
   Winograd& operator=(Winograd&&) noexcept;
 
-  // Strides in floats; residual is laid out as out.
+  // Strides in floats; residual is laid out as out. pools: what is written are the maxima of 2x2
+  // windows, an odd last line or column left out, for which there must be no residual, an
+  // activation that does not fall and a convolution of stride 1.
   void run(const float* x, std::int64_t x_pixel, std::int64_t batch, PictureSize in,
            const Epilogue& epilogue, float* out, std::int64_t out_pixel,
-           const NextWeights& next = {}) const;
+           const NextWeights& next = {}, bool pools = false) const;
 
   // Those of the first position.
   NextWeights weights() const { return {weights_, position_floats_}; }

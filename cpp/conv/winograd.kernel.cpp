@@ -230,13 +230,41 @@ void weights(const float* taps, std::int64_t floats, float* u, std::int64_t u_st
   }
 }
 
+// A line of a tile of T positions that is short by none, one or two: without the point 0, and
+// without infinity, the last.
+template <int T, int N>
+FASTCONV_INLINE void short_input_line(const vf (&d)[N], vf (&t)[N]) {
+  if constexpr (N + 2 == T) {
+    vf longer[T - 1], all[T - 1];
+    for (int i = 0; i < N; ++i) longer[i] = d[i];
+    longer[N] = zero();
+    input_line(longer, all);
+    for (int i = 0; i < N; ++i) t[i] = all[i];
+  } else {
+    input_line(d, t);
+  }
+}
+
+template <int T, int M, int N, int K>
+FASTCONV_INLINE void short_output_line(const vf (&m)[N], vf (&y)[K]) {
+  if constexpr (N + 2 == T) {
+    vf longer[T - 1], all[M - 1];
+    for (int i = 0; i < N; ++i) longer[i] = m[i];
+    longer[N] = zero();
+    output_line(longer, all);
+    for (int i = 0; i < K; ++i) y[i] = all[i];
+  } else {
+    output_line(m, y);
+  }
+}
+
 // A tile that is short one way has no first position that way.
 template <int T, int SHORT_H, int SHORT_W, bool WHOLE, class Load>
 FASTCONV_INLINE void input_block(const Load& load_at, std::int64_t lanes, float* v,
                                  std::int64_t v_stride) {
   both_ways<T - SHORT_H, T - SHORT_H, T - SHORT_W, T - SHORT_W>(
-      load_at, FASTCONV_LINE(input_line), [&](int i, int j, vf value) {
-        float* p = v + ((i + SHORT_H) * T + j + SHORT_W) * v_stride;
+      load_at, FASTCONV_LINE(short_input_line<T>), [&](int i, int j, vf value) {
+        float* p = v + ((i + (SHORT_H > 0)) * T + j + (SHORT_W > 0)) * v_stride;
         WHOLE ? store(p, value) : store_first(p, value, lanes);
       });
 }
@@ -284,24 +312,33 @@ void input_phases(const PhaseTile& tile, float* v, std::int64_t v_stride) {
 // picture, activated by max(low, .) or not at all; and that there is a residual, too.
 enum class Known { nothing, plain, plain_with_residual };
 
-template <int M, int T, int SHORT_H, int SHORT_W, Known KNOWN>
+template <int M, int T, int SHORT_H, int SHORT_W, bool POOLS, Known KNOWN>
 FASTCONV_INLINE void output_block(const WinogradOutput& job, std::int64_t c, std::int64_t lanes) {
   constexpr bool PLAIN = KNOWN != Known::nothing;
   const bool whole = PLAIN || lanes == W;
   const auto read = [&](const float* p) { return whole ? load(p) : load_first(p, lanes); };
   const vf bias = job.bias == nullptr ? zero() : read(job.bias + c);
   const vf low = set1(job.activation.kind == Activation::relu ? 0.0f : -INFINITY);
+  constexpr int POOL = POOLS ? 2 : 1;
+  vf left, above[M / 2];
   both_ways<T - SHORT_H, M - SHORT_H, T - SHORT_W, M - SHORT_W>(
       [&](int i, int j) {
-        return read(job.m + ((i + SHORT_H) * T + j + SHORT_W) * job.m_stride + c);
+        return read(job.m + ((i + (SHORT_H > 0)) * T + j + (SHORT_W > 0)) * job.m_stride + c);
       },
-      FASTCONV_LINE(output_line),
+      FASTCONV_LINE((short_output_line<T, M>)),
       [&](int i, int j, vf value) {
+        if constexpr (POOLS) {
+          if (j % 2 == 0) return void(left = value);
+          value = max_nan(left, value);
+          if (i % 2 == 0) return void(above[j / 2] = value);
+          value = max_nan(above[j / 2], value);
+        }
         if (!PLAIN && (i >= job.height || j >= job.width)) return;
-        const std::int64_t at = i * job.out_row + j * job.out_pixel + c;
+        const std::int64_t at = i / POOL * job.out_row + j / POOL * job.out_pixel + c;
         __builtin_prefetch(job.next + at, 1);
         value = value + bias;
-        if (PLAIN ? KNOWN == Known::plain_with_residual : job.residual != nullptr) {
+        if (POOLS) {
+        } else if (PLAIN ? KNOWN == Known::plain_with_residual : job.residual != nullptr) {
           value = value + read(job.residual + at);
         }
         value = PLAIN ? max(low, value) : activate(value, job.activation);
@@ -309,7 +346,7 @@ FASTCONV_INLINE void output_block(const WinogradOutput& job, std::int64_t c, std
       });
 }
 
-template <int M, int T, int SHORT_H, int SHORT_W>
+template <int M, int T, int SHORT_H, int SHORT_W, bool POOLS = false>
 void output(const WinogradOutput& job) {
   const bool inside = job.height == M - SHORT_H && job.width == M - SHORT_W;
   // Elsewhere nobody chooses F(6, 3) unasked: it need not be quick.
@@ -320,31 +357,53 @@ void output(const WinogradOutput& job) {
   std::int64_t c = 0;
   if constexpr (QUICK) {
     for (; plain && c + W <= job.columns; c += W) {
-      if (job.residual == nullptr) {
-        output_block<M, T, SHORT_H, SHORT_W, Known::plain>(job, c, W);
+      if (POOLS || job.residual == nullptr) {
+        output_block<M, T, SHORT_H, SHORT_W, POOLS, Known::plain>(job, c, W);
       } else {
-        output_block<M, T, SHORT_H, SHORT_W, Known::plain_with_residual>(job, c, W);
+        output_block<M, T, SHORT_H, SHORT_W, false, Known::plain_with_residual>(job, c, W);
       }
     }
   }
   for (; c < job.columns; c += W) {
     const std::int64_t lanes = job.columns - c < W ? job.columns - c : W;
-    output_block<M, T, SHORT_H, SHORT_W, Known::nothing>(job, c, lanes);
+    output_block<M, T, SHORT_H, SHORT_W, POOLS, Known::nothing>(job, c, lanes);
   }
 }
 
 template <int M, int R>
 constexpr WinogradForm form() {
   constexpr int T = M + R - 1;
-  if constexpr (T % 2 == 1) {
-    return {{{input<T, 0, 0>}}, {{input_phases<T, 0, 0>}}, {{output<M, T, 0, 0>}}, weights<T, R>};
-  } else {
-    return {{{input<T, 0, 0>, input<T, 0, 1>}, {input<T, 1, 0>, input<T, 1, 1>}},
-            {{input_phases<T, 0, 0>, input_phases<T, 0, 1>},
-             {input_phases<T, 1, 0>, input_phases<T, 1, 1>}},
-            {{output<M, T, 0, 0>, output<M, T, 0, 1>}, {output<M, T, 1, 0>, output<M, T, 1, 1>}},
-            weights<T, R>};
+  WinogradForm f = {};
+  f.input[0][0][0] = f.input[1][0][0] = input<T, 0, 0>;
+  f.input_phases[0][0] = input_phases<T, 0, 0>;
+  f.output[0][0][0] = f.output[1][0][0] = output<M, T, 0, 0>;
+  f.pooled[0][0] = output<M, T, 0, 0, true>;
+  f.weights = weights<T, R>;
+  if constexpr (T % 2 == 0) {
+    f.input[0][0][1] = input<T, 0, 1>;
+    f.input[0][1][0] = input<T, 1, 0>;
+    f.input[0][1][1] = input<T, 1, 1>;
+    f.input_phases[0][1] = input_phases<T, 0, 1>;
+    f.input_phases[1][0] = input_phases<T, 1, 0>;
+    f.input_phases[1][1] = input_phases<T, 1, 1>;
+    f.output[0][0][1] = output<M, T, 0, 1>;
+    f.output[0][1][0] = output<M, T, 1, 0>;
+    f.output[0][1][1] = output<M, T, 1, 1>;
   }
+  if constexpr (T % 2 == 0 && M > 2) {
+    f.input[1][0][1] = input<T, 0, 2>;
+    f.input[1][1][0] = input<T, 2, 0>;
+    f.input[1][1][1] = input<T, 2, 2>;
+    f.pooled[0][1] = output<M, T, 0, 2, true>;
+    f.pooled[1][0] = output<M, T, 2, 0, true>;
+    f.pooled[1][1] = output<M, T, 2, 2, true>;
+  }
+  if constexpr (M == 6) {
+    f.output[1][0][1] = output<M, T, 0, 2>;
+    f.output[1][1][0] = output<M, T, 2, 0>;
+    f.output[1][1][1] = output<M, T, 2, 2>;
+  }
+  return f;
 }
 
 }  // namespace

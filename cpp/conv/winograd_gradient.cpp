@@ -138,7 +138,7 @@ Gradient::Task Gradient::task_at(std::int64_t index) const {
 void Gradient::transform(const Task& task, Range pass, const float* grad_out, const float* x,
                          const float* zeros, float* v, float* dm) const {
   const bool wide = p.kernel_h == 5;
-  const auto input = forward.forms[p.kernel_h - 3][wide ? 0 : 1].input[0][0];
+  const auto input = forward.forms[p.kernel_h - 3][wide ? 0 : 1].input[0][0][0];
   const auto spread = backward.spread[wide];
   const std::int64_t count = pass.size();
   for (std::int64_t i = 0; i < count; ++i) {

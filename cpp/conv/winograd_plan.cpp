@@ -17,7 +17,7 @@ constexpr std::int64_t kLazyDepth = 64;  // channels of what is made of the weig
 // What one thread has to do, all sizes in floats.
 struct Work {
   double tiles, panels, columns, channels, side, v_row;
-  double full_lines, full_columns;  // share of the tiles that are not short
+  double cut, full_lines, full_columns;  // short tiles' pixels less, share of those not short
   double lanes, mr, nr;
   double depth, taps;
   double sharing;  // threads that read the same weights
@@ -40,10 +40,10 @@ double Work::gemm(double blocks) const {
                 columns / (fma_rate() * lanes) +
             row_tiles * panels * std::ceil(channels / depth) * kTileStart);
   };
-  multiply((side - 1) * (side - 1), 1);
-  multiply(side - 1, full_lines);
-  multiply(side - 1, full_columns);
-  multiply(1, full_lines * full_columns);
+  multiply((side - cut) * (side - cut), 1);
+  multiply(cut * (side - cut), full_lines);
+  multiply(cut * (side - cut), full_columns);
+  multiply(cut * cut, full_lines * full_columns);
   return sum;
 }
 
@@ -87,6 +87,15 @@ double Work::cycles(double block_tiles, double block_panels) const {
   return std::max(products, weights) + 0.2 * std::min(products, weights) + transforms;
 }
 
+// Of two cuts the one that leaves fewer positions; of tiles of 4 that is the first.
+std::int64_t pixels_of(Cut cut, PictureSize out, int m, std::int64_t side) {
+  if (cut != Cut::better || m < 6) return cut == Cut::two ? 2 : 1;
+  const auto positions = [&](std::int64_t by) {
+    return Tiling(out.h, m, side, by).positions() * Tiling(out.w, m, side, by).positions();
+  };
+  return positions(2) < positions(1) ? 2 : 1;
+}
+
 }  // namespace
 
 int Winograd::Plan::useful_threads(const Conv2dParams& p, std::int64_t batch, PictureSize out,
@@ -97,9 +106,10 @@ int Winograd::Plan::useful_threads(const Conv2dParams& p, std::int64_t batch, Pi
 }
 
 Winograd::Plan::Plan(const Conv2dParams& params, int m, const TileKernels& kernels,
-                     std::int64_t batch, PictureSize out, int threads, Source source)
-    : lines(out.h, m, m + params.kernel_h - 1), columns(out.w, m, m + params.kernel_h - 1) {
-  const std::int64_t side = m + params.kernel_h - 1;
+                     std::int64_t batch, PictureSize out, int threads, Source source, Cut cut)
+    : lines(out.h, m, m + params.kernel_h - 1, pixels_of(cut, out, m, m + params.kernel_h - 1)),
+      columns(out.w, m, lines.t, lines.cut) {
+  const std::int64_t side = lines.t;
   in_picture = lines.count * columns.count;
   tiles = batch * in_picture;
   panels = ceil_div(params.out_channels, kernels.nr);
@@ -122,6 +132,7 @@ Winograd::Plan::Plan(const Conv2dParams& params, int m, const TileKernels& kerne
                        number(channels),
                        number(side),
                        number(v_row),
+                       number(lines.cut),
                        lines.share_of_full(),
                        columns.share_of_full(),
                        number(kernels.lanes),

@@ -153,15 +153,17 @@ std::shared_ptr<const NextWeights> Network::Impl::announce(const NextWeights& we
 }
 
 void Network::add_conv2d(std::shared_ptr<const PackedConv2d> conv, const View& x,
-                         const View* residual, const View& y) {
+                         const View* residual, const View& y, bool pools) {
   constexpr const char* op = "conv2d";
   impl_->check_read(op, x);
   impl_->check_write(op, y);
   const Conv2dParams& p = conv->params();
   require_equal(op, "channels", x.c, p.in_channels);
-  const PictureSize size = conv2d_output_size(p, x.n, {x.h, x.w});
+  PictureSize size = conv2d_output_size(p, x.n, {x.h, x.w});
+  if (pools) size = {size.h / 2, size.w / 2};
   require_size(op, y, x.n, size.h, size.w, p.out_channels);
   const bool adds = residual != nullptr;
+  if (pools && adds) fail(op, "with pooling, there must be no residual");
   const View added = adds ? *residual : y;
   if (adds) {
     impl_->check_read(op, added);
@@ -169,6 +171,12 @@ void Network::add_conv2d(std::shared_ptr<const PackedConv2d> conv, const View& x
     require_equal(op, "pixel strides", added.pixel, y.pixel);
   }
   auto next = impl_->announce(conv->weights());
+  if (pools) {
+    impl_->add([conv = std::move(conv), next = std::move(next), x, y](const Memories& at) {
+      conv->run_pooled(at.read(x), x.pixel, x.n, {x.h, x.w}, at.write(y), y.pixel, *next);
+    });
+    return;
+  }
   impl_->add(
       [conv = std::move(conv), next = std::move(next), x, y, added, adds](const Memories& at) {
         conv->run(at.read(x), x.pixel, x.n, {x.h, x.w}, adds ? at.read(added) : nullptr,

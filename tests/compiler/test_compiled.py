@@ -422,6 +422,12 @@ def test_the_core_checks_views() -> None:
         network().add_activation("relu", view(pixel=3), view("output"))
     with pytest.raises(ValueError, match=r"must have fitting pixel strides"):
         network().add_conv2d(conv, view("input"), view(pixel=3), view("output"))
+    small = _core.View("output", 0, 2, (1, 1, 1, 2))
+    network().add_conv2d(conv, view("input"), None, small, True)
+    with pytest.raises(ValueError, match=r"must have fitting heights"):
+        network().add_conv2d(conv, view("input"), None, view("output"), True)
+    with pytest.raises(ValueError, match=r"with pooling, there must be no residual"):
+        network().add_conv2d(conv, view("input"), small, small, True)
     axes = [(9, 2, 2), (2, 1, 1)]
     for arguments, message in [
         ((axes, view("input"), view(), None), None),

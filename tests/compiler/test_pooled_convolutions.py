@@ -1,16 +1,31 @@
-"""Few input channels: convolution, activation and pooling in one pass."""
+"""Convolution, activation and pooling in one pass: few input channels, and Winograd's tiles."""
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import fastconv
-from compiler.networks import check, graph_of, pictures, randomise, steps
-from fastconv import models, nn
+from compiler.networks import (
+    assert_agree,
+    check,
+    graph_of,
+    layered,
+    pictures,
+    randomise,
+    steps,
+)
+from fastconv import models, nn, use_backend
 from fastconv.autograd import use_conv_algorithm
+from fastconv.compiler import CompiledNetwork
+from fastconv.compiler.compiled import Options
+from fastconv.compiler.packing import choice_key
+from fastconv.compiler.passes import pool_tiles
 
 
 @pytest.fixture(params=fastconv.available_isas())
@@ -137,3 +152,124 @@ def test_lenets_first_layer_is_one_step_in_its_table():
     first = repr(fastconv.compile(net, (1, 1, 28, 28))).splitlines()[4]
     assert "conv 5x5 + relu + max pool 2x2/2" in first
     assert "117,600" in first  # multiply-adds
+
+
+ALGORITHMS = ["direct", "winograd2", "winograd4", "winograd6"]
+
+
+def pooled_with(
+    algorithm: str, net: nn.Module, shape: tuple[int, ...], threads: int = 2
+) -> CompiledNetwork:
+    """The network with its convolutions pooled, whether that is estimated to pay or not."""
+    graph = pool_tiles(graph_of(net, shape), lambda node: True)
+    assert not any(node.op == "max_pool2d" for node in graph.nodes)
+    options = Options("net", True, "fp32", threads, True, None, None)
+    choices = {choice_key(node): algorithm for node in graph.nodes if node.op == "conv2d"}
+    return CompiledNetwork(graph, options, choices)
+
+
+def check_pooled(algorithm: str, net: nn.Module, shape: tuple[int, ...]) -> None:
+    """As `check`, at one, two and three threads."""
+    randomise(net)
+    x = pictures(*shape)
+    y = pooled_with(algorithm, net, shape, 1)(x)
+    for threads in (2, 3):
+        np.testing.assert_array_equal(pooled_with(algorithm, net, shape, threads)(x), y)
+    net.astype(np.float64)
+    with use_backend("reference"):
+        assert_agree(y, layered(net, x.astype(np.float64)), 4e-5)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("kernel", [3, 4, 5])
+@pytest.mark.parametrize(
+    "shape",  # whole tiles of 6 and 4 pixels, and 1 to 5 less, which are left out or seen twice
+    [(2, 17, 24, 12), (3, 9, 23, 14), (1, 33, 22, 9), (2, 64, 8, 7), (1, 20, 6, 30), (1, 9, 5, 4)],
+)
+def test_tiles_agree_with_their_layers(isa, algorithm, kernel, shape):
+    if algorithm == "winograd6" and kernel > 3:
+        pytest.skip("F(6, 3) alone")
+    conv = nn.Conv2d(shape[1], 37, kernel, padding=kernel // 2)
+    check_pooled(algorithm, nn.Sequential(conv, nn.ReLU(), nn.MaxPool2d(2)), shape)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize(
+    "activation, groups, padding",
+    [(None, 1, 0), (nn.LeakyReLU(0.2), 1, 2), (nn.ReLU6(), 2, 1), (nn.ReLU(), 2, (0, 3))],
+)
+def test_tiles_with_other_activations_groups_and_padding(algorithm, activation, groups, padding):
+    conv = nn.Conv2d(18, 48, 3, padding=padding, groups=groups)
+    net = nn.Sequential(conv, *([activation] if activation else []), nn.MaxPool2d(2))
+    check_pooled(algorithm, net, (2, 18, 15, 20))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_windows_without_a_whole_line_have_no_maxima(algorithm):
+    net = randomise(nn.Sequential(nn.Conv2d(9, 16, 3), nn.MaxPool2d(2)))
+    with pytest.raises(ValueError, match="max_pool2d"):
+        net(pictures(1, 9, 3, 8))
+    assert pooled_with(algorithm, net, (1, 9, 4, 4))(pictures(1, 9, 4, 4)).shape == (1, 16, 1, 1)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS[1:])
+def test_nan_reaches_the_maxima_of_its_tiles(isa, algorithm):
+    net = randomise(nn.Sequential(nn.Conv2d(9, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)))
+    x = pictures(1, 9, 36, 36)
+    x[0, 3, 13, 14] = np.nan
+    y = pooled_with(algorithm, net, x.shape)(x)
+    assert np.isnan(y[:, :, 6:8, 6:8]).all()
+    assert np.isfinite(y[:, :, :3]).all() and np.isfinite(y[:, :, :, 10:]).all()
+
+
+def wide() -> nn.Module:
+    """Layers that Winograd's algorithms compute on any machine: many channels, many pixels."""
+    parts = [nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+    return randomise(nn.Sequential(*parts, nn.Conv2d(64, 64, 3, padding=1), nn.ReLU()))
+
+
+def test_tiles_are_pooled_where_winograds_algorithms_are_chosen():
+    net, shape = wide(), (2, 64, 40, 44)
+    x = pictures(*shape)
+    compiled = fastconv.compile(net, shape)
+    done = [step.step for step in compiled.profile(repeats=1).steps]
+    assert "conv 3x3 + relu + max pool 2x2/2" in done and "max pool 2x2/2" not in done
+    assert f"{2 * 9 * 64 * 64 * 40 * 44:,}" in repr(compiled)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(compiled))(x), compiled(x))
+    assert_agree(compiled(x), fastconv.compile(net, shape, winograd=False)(x), 4e-5)
+    assert_agree(compiled(x[:1]), compiled(x)[:1], 4e-5)  # another batch
+    plain = fastconv.compile(net, shape, winograd=False).profile(repeats=1)
+    assert "max pool 2x2/2" in [step.step for step in plain.steps]
+
+
+def test_what_others_read_too_is_not_pooled():
+    def parts(x: Any) -> Any:
+        y = net[1](net[0](x))
+        return net[2](y), y
+
+    net = wide()
+
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            self.net = net
+            self.up = nn.Conv2d(64, 64, 2, stride=2)
+
+        def forward(self, x: Any) -> Any:
+            pooled, whole = parts(x)
+            return pooled + self.up(whole)
+
+    both = randomise(Both())
+    compiled = fastconv.compile(both, (2, 64, 40, 44))
+    assert "max pool 2x2/2" in [step.step for step in compiled.profile(repeats=1).steps]
+    x = pictures(2, 64, 40, 44)
+    assert_agree(compiled(x), layered(both, x), 4e-5)
+
+
+def test_tuning_measures_pooled_convolutions(tmp_path: Path) -> None:
+    net, shape = wide(), (1, 64, 40, 44)
+    compiled = fastconv.compile(net, shape, tune=tmp_path / "tuning.json")
+    algorithms = [step.algorithm for step in compiled.profile(repeats=1).steps if step.flop]
+    assert len(algorithms) == 2 and set(algorithms) <= set(ALGORITHMS)
+    assert "input 1x40x44, max pool" in (tmp_path / "tuning.json").read_text()
+    x = pictures(*shape)
+    assert_agree(compiled(x), layered(net, x), 4e-5)

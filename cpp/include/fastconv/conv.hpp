@@ -37,6 +37,10 @@ PictureSize conv2d_output_size(const Conv2dParams& params, std::int64_t batch, P
 // neighbouring pixels of few channels together.
 enum class ConvAlgorithm { direct, fastest, winograd2, winograd4, winograd6 };
 
+// What PackedConv2d takes as the fastest for a batch of pictures.
+ConvAlgorithm fastest_algorithm(const Conv2dParams& params, std::int64_t batch, PictureSize in,
+                                bool weights_stay);
+
 // Weights and bias packed once for many runs. Safe to run from several threads at once.
 class PackedConv2d {
  public:
@@ -61,6 +65,11 @@ class PackedConv2d {
   void run(const float* x, std::int64_t x_pixel, std::int64_t batch, PictureSize in,
            const float* residual, float* out, std::int64_t out_pixel,
            const NextWeights& next = {}) const;
+
+  // The maxima of 2x2 windows of the result, an odd last line or column left out: by Winograd's
+  // algorithms of stride 1 in one pass, otherwise one after the other.
+  void run_pooled(const float* x, std::int64_t x_pixel, std::int64_t batch, PictureSize in,
+                  float* out, std::int64_t out_pixel, const NextWeights& next = {}) const;
 
   // What is read first, for the run before.
   NextWeights weights() const;

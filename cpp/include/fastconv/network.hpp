@@ -61,10 +61,10 @@ class Network {
   Network& operator=(Network&&) noexcept;
 
   // activation(conv(x) + bias + residual). residual (or null) has y's shape and pixel stride, and
-  // may be y itself.
+  // may be y itself. Or, without a residual, the maxima of 2x2 windows of it.
   void add_conv2d(std::shared_ptr<const PackedConv2d> conv, const View& x, const View* residual,
-                  const View& y);
-  // The maxima of 2x2 windows of a convolution of pictures with one channel.
+                  const View& y, bool pools = false);
+  // The maxima of 2x2 windows of a convolution of pictures with few channels.
   void add_conv2d_max_pool2d(std::shared_ptr<const PooledConv2d> conv, const View& x,
                              const View& y);
   // activation(x * weight^T + bias), a row a pixel. Dense.

@@ -85,7 +85,8 @@ class _Builder:
 
     def conv2d(self, node: Node, x: _core.View, *rest: _core.View) -> None:
         residual = rest[0] if len(rest) > 1 else None
-        self._network.add_conv2d(self._packer.conv2d(node), x, residual, rest[-1])
+        pools = bool(node.get("pools"))
+        self._network.add_conv2d(self._packer.conv2d(node), x, residual, rest[-1], pools)
 
     def conv2d_max_pool2d(self, node: Node, x: _core.View, y: _core.View) -> None:
         self._network.add_conv2d_max_pool2d(self._packer.pooled_conv2d(node), x, y)

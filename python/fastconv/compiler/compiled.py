@@ -18,6 +18,7 @@ from .costs import description, macs, parameters
 from .graph import Graph, is_step
 from .groups import find_groups
 from .packing import Packer
+from .passes import pool_tiles
 from .plan import Plan, plan_memory
 from .preset import byte_table, reversed_channels, reverses
 from .profile import Profile, profile
@@ -52,8 +53,10 @@ class CompiledNetwork:
     """
 
     def __init__(self, graph: Graph, options: Options, choices: Mapping[str, str] = {}) -> None:
-        self._graph = graph
         self._options = options
+        self._choices = dict(choices)
+        self._graph = graph
+        self._graph = graph = pool_tiles(graph, self._new_packer().is_winograds)
         self._lock = threading.Lock()
         self._others: list[tuple[int, ...]] = []
         shape = graph.input.shape
@@ -65,7 +68,6 @@ class CompiledNetwork:
         if options.preset is not None:
             self._table = byte_table(options.preset, shape[1])
         self._reverses = reverses(options.preset)
-        self._choices = dict(choices)
         if options.tuning is not None and not choices:
             threads = options.threads or _core.get_num_threads()
             self._choices = tuned(graph, self._plan, self._new_packer(), threads, options.tuning)

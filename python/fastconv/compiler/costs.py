@@ -13,7 +13,7 @@ __all__ = ["description", "macs", "moved_bytes", "parameters"]
 def macs(node: Node) -> int:
     """Return the multiply-accumulates of the plain formula, whatever the algorithm."""
     if node.op in ("conv2d", "linear", "conv2d_max_pool2d"):
-        pooled = 4 if node.op == "conv2d_max_pool2d" else 1
+        pooled = 4 if _pools(node) else 1
         return pooled * prod((*node.output.shape, *node["weight"].shape[1:]))
     return 0
 
@@ -50,9 +50,13 @@ def description(node: Node) -> str:
         return _activation(node["activation"])
     if node.get("activation") is not None:
         parts.append(_activation(node["activation"]))
-    if node.op == "conv2d_max_pool2d":
+    if _pools(node):
         parts.append("max pool 2x2/2")
     return " + ".join(parts)
+
+
+def _pools(node: Node) -> bool:
+    return node.op == "conv2d_max_pool2d" or bool(node.get("pools"))
 
 
 _ARITHMETIC = {"add": "add", "sub": "subtract", "mul": "multiply", "div": "divide"}

@@ -79,6 +79,24 @@ class Packer:
             return ("direct",)
         return ("direct", "winograd2", "winograd4", *(["winograd6"] if strides == 3 else []))
 
+    def is_winograds(self, node: Node) -> bool:
+        """Whether an estimate takes one of Winograd's algorithms for a convolution."""
+        if len(self.candidates(node)) == 1:
+            return False
+        (top, bottom), (left, right) = node["padding"]
+        batch, _, height, width = node.inputs[0].shape
+        algorithm = _core.fastest_conv2d(
+            node["weight"].shape,
+            node["stride"],
+            (top, bottom, left, right),
+            node["dilation"],
+            node["groups"],
+            batch,
+            (height, width),
+            self._weights_stay,
+        )
+        return algorithm != "direct"
+
     def force(self, algorithm: str) -> None:
         """Pack what has a choice for one algorithm from now on."""
         self._forced = algorithm
@@ -154,6 +172,7 @@ def choice_key(node: Node) -> str:
     return (
         f"conv2d {window} {channels}->{node.output.shape[1]}, groups {node['groups']}, "
         f"padding {top},{bottom},{left},{right}, input {batch}x{height}x{width}"
+        + (", max pool" if node.get("pools") else "")
     )
 
 

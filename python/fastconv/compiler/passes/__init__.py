@@ -11,11 +11,11 @@ from .concat import copy_input, slice_concats
 from .epilogue import fuse_activations, fuse_additions
 from .fold import fold_affine, fold_padding
 from .lower import lower
-from .pooling import fuse_pooling
+from .pooling import fuse_pooling, pool_tiles
 from .reshape import flatten_in_memory_order, lower_reshapes
 from .siblings import merge_siblings
 
-__all__ = ["PASSES", "drop_identities", "optimise", "remove_dead"]
+__all__ = ["PASSES", "drop_identities", "optimise", "pool_tiles", "remove_dead"]
 
 PASSES: Final[tuple[Callable[[Graph], Graph], ...]] = (
     remove_dead,
