@@ -21,6 +21,7 @@ struct Work {
   double lanes, mr, nr;
   double depth, taps;
   double sharing;  // threads that read the same weights
+  double foreign;  // floats of the picture that another thread wrote, whom it serves as well
   Winograd::Source source;
 
   // Estimated cycles in blocks of so many tiles and panels.
@@ -83,8 +84,10 @@ double Work::cycles(double block_tiles, double block_panels) const {
   const double stores = near ? 1.5 * std::clamp(m / l2 - 0.5, 0.0, 1.0) : 0;
   const double transforms = positions * tiles * (8 * channels + 6 * columns) / lanes +
                             moved * (1 / lanes + lost) + positions * tiles * columns * stores;
+  const double foreign_cycles = near ? foreign / kFromNeighbour : 0;
   const double products = gemm(blocks);
-  return std::max(products, weights) + 0.2 * std::min(products, weights) + transforms;
+  return std::max(products, weights) + 0.2 * std::min(products, weights) + transforms +
+         foreign_cycles;
 }
 
 // Of two cuts the one that leaves fewer positions; of tiles of 4 that is the first.
@@ -126,22 +129,24 @@ Winograd::Plan::Plan(const Conv2dParams& params, int m, const TileKernels& kerne
     const auto number = [](std::int64_t i) { return static_cast<double>(i); };
     const std::int64_t my_columns =
         std::min(my_panels * kernels.nr, round_up(params.out_channels, kernels.lanes));
-    const Work work = {number(my_tiles),
-                       number(my_panels),
-                       number(my_columns),
-                       number(channels),
-                       number(side),
-                       number(v_row),
-                       number(lines.cut),
-                       lines.share_of_full(),
-                       columns.share_of_full(),
-                       number(kernels.lanes),
-                       number(kernels.mr),
-                       number(kernels.nr),
-                       number(depth),
-                       number(params.kernel_h * params.kernel_w),
-                       number(parts),
-                       source};
+    const Work work = {
+        number(my_tiles),
+        number(my_panels),
+        number(my_columns),
+        number(channels),
+        number(side),
+        number(v_row),
+        number(lines.cut),
+        lines.share_of_full(),
+        columns.share_of_full(),
+        number(kernels.lanes),
+        number(kernels.mr),
+        number(kernels.nr),
+        number(depth),
+        number(params.kernel_h * params.kernel_w),
+        number(parts),
+        (1 - number(parts) / number(threads)) * number(my_tiles * lines.m * columns.m * channels),
+        source};
     for (std::int64_t rows : {1, 2, 3, 4, 6, 8}) {
       const std::int64_t blocks = ceil_div(my_tiles, rows * kernels.mr);
       const std::int64_t some_tiles = ceil_div(my_tiles, blocks);
