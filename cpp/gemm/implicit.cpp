@@ -367,43 +367,47 @@ void GemmPlan::Impl::work(const GemmOperands& operands, std::int64_t index, floa
   job.a = copy ? strip : operands.in + start;
   job.cold = !copy && one_tap && g.in_pixel == g.channels && g.step_w == 1;
   job.single = flat && g.out_w == 1;
+  job.single_by_l2 = l3_is_near();
   job.a_row = a_row;
   job.a_step = 1;
   job.panel_stride = g.k * kernels.nr;
-  job.b = operands.panels + part.panels.begin * job.panel_stride;
-  job.n_begin = part.panels.begin * kernels.nr;
-  job.n_end = std::min(part.panels.end * kernels.nr, g.n);
-  job.next_b = nullptr;
   job.c = operands.out;
   job.c_row = g.out_pixel;
   job.alpha = g.alpha;
   job.stream = stream && reinterpret_cast<std::uintptr_t>(operands.out) % 64 == 0;
 
   const std::int64_t half_of_l2 = static_cast<std::int64_t>(l2_cache_bytes() / sizeof(float) / 2);
-  const std::int64_t columns = job.n_end - job.n_begin;
+  // A vector takes panel after panel with all of k, so that weights are read as they lie.
+  const std::int64_t at_once = job.single ? 1 : part.panels.size();
   const std::int64_t strips = ceil_div(part.units.size(), strip_units);
   for (std::int64_t i = 0; i < strips; ++i) {
     Range range = split(part.units.size(), strips, i);
     range = {part.units.begin + range.begin, part.units.begin + range.end};
     if (copy) fill_strip(operands.in, range, strip);
     job.n_tiles = plan_tiles(range, tiles);
-    for (std::size_t k = 0; k < k_blocks.size(); ++k) {
-      const bool opens = k == 0, last = k + 1 == k_blocks.size();
-      job.runs = k_blocks[k].runs.data();
-      job.n_runs = static_cast<std::int64_t>(k_blocks[k].runs.size());
-      job.k_begin = k_blocks[k].k_begin;
-      job.k_length = k_blocks[k].k_length;
-      job.across = part.panels.size() > 1 && job.n_tiles >= kTilesAcross &&
-                   columns * job.k_length <= half_of_l2;
-      job.beta = opens ? g.beta : 1.0f;
-      job.bias = last ? operands.bias : nullptr;
-      // First, so that the result may take the residual's place.
-      job.residual = opens ? operands.residual : nullptr;
-      job.activation = last ? g.activation : Activation{};
-      if (last && i + 1 == strips) {
-        job.next_b = operands.next.from(index, static_cast<std::int64_t>(parts.size()));
+    for (std::int64_t p = part.panels.begin; p < part.panels.end; p += at_once) {
+      job.b = operands.panels + p * job.panel_stride;
+      job.n_begin = p * kernels.nr;
+      job.n_end = std::min((p + at_once) * kernels.nr, g.n);
+      job.next_b = nullptr;
+      for (std::size_t k = 0; k < k_blocks.size(); ++k) {
+        const bool opens = k == 0, last = k + 1 == k_blocks.size();
+        job.runs = k_blocks[k].runs.data();
+        job.n_runs = static_cast<std::int64_t>(k_blocks[k].runs.size());
+        job.k_begin = k_blocks[k].k_begin;
+        job.k_length = k_blocks[k].k_length;
+        job.across = at_once > 1 && job.n_tiles >= kTilesAcross &&
+                     (job.n_end - job.n_begin) * job.k_length <= half_of_l2;
+        job.beta = opens ? g.beta : 1.0f;
+        job.bias = last ? operands.bias : nullptr;
+        // First, so that the result may take the residual's place.
+        job.residual = opens ? operands.residual : nullptr;
+        job.activation = last ? g.activation : Activation{};
+        if (last && i + 1 == strips) {
+          job.next_b = operands.next.from(index, static_cast<std::int64_t>(parts.size()));
+        }
+        kernels.by_row(job);
       }
-      kernels.by_row(job);
     }
   }
 }

@@ -52,13 +52,14 @@ struct TileJob {
   const Run* runs;  // the k block
   std::int64_t n_runs;
   const float* a;
-  bool cold = false;     // A is in no near cache yet: to be fetched ahead
-  bool across = false;   // every tile runs across all panels, which stay in L2, before the next one
-  bool single = false;   // C has one row only, which tiles of one row may sum up in another order
-  std::int64_t a_row;    // floats between the rows of a group
-  std::int64_t a_step;   // floats between successive k; 1 for the by-row kernels
-  Fetch fetch = {};      // where A is not cold
-  Packing packing = {};  // by row, of a job with one panel, which is b
+  bool cold = false;    // A is in no near cache yet: to be fetched ahead
+  bool across = false;  // every tile runs across all panels, which stay in L2, before the next one
+  bool single = false;  // C has one row only, which tiles of one row may sum up in another order
+  bool single_by_l2 = false;  // such a tile asks for B into L2, and further ahead
+  std::int64_t a_row;         // floats between the rows of a group
+  std::int64_t a_step;        // floats between successive k; 1 for the by-row kernels
+  Fetch fetch = {};           // where A is not cold
+  Packing packing = {};       // by row, of a job with one panel, which is b
   bool b_in_l2 = false;  // B then comes to L1 ahead of its use, instead of the next panel to L2
 
   const float* b;                  // the panel that starts at column n_begin

@@ -156,12 +156,13 @@ void row_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t
 }
 
 // The one row of a product with a vector. A sum would wait for each multiply-add before the next;
-// several, of every fourth k, do not.
-template <int VECS>
+// several, of every fourth k, do not. AHEAD: to where B is asked for.
+template <int VECS, Hint AHEAD>
 void single_tile(const TileJob& job, const Tile& tile, const float* b, std::int64_t n,
                  const Ahead&) {
   constexpr int kSums = 4;
-  constexpr std::int64_t kFar = 512;  // floats between what is read and what is asked for
+  // Floats between what is read and what is asked for.
+  constexpr std::int64_t kFar = AHEAD == Hint::l1 ? 512 : 1024;
   vf acc[kSums][VECS];
   each<kSums, VECS>([&](int i, int v) { acc[i][v] = zero(); });
   for (const Run *run = job.runs, *end = run + job.n_runs; run != end; ++run) {
@@ -171,9 +172,11 @@ void single_tile(const TileJob& job, const Tile& tile, const float* b, std::int6
       each<kSums, VECS>([&](int i, int v) {
         acc[i][v] = fma(set1(a[i]), load(b + (i * VECS + v) * W), acc[i][v]);
       });
-      // Panels follow one another: the next one is ahead, too. The machine's own prefetchers begin
-      // anew at each page.
-      each<kSums, VECS>([&](int i, int v) { __builtin_prefetch(b + kFar + (i * VECS + v) * W); });
+      // What follows is ahead, too, be it the next panel. The machine's own prefetchers begin anew
+      // at each page.
+      each<kSums, VECS>([&](int i, int v) {
+        __builtin_prefetch(b + kFar + (i * VECS + v) * W, 0, AHEAD == Hint::l1 ? 3 : 2);
+      });
     }
     for (; k > 0; --k, ++a, b += VECS * W) {
       each<1, VECS>([&](int, int v) { acc[0][v] = fma(set1(*a), load(b + v * W), acc[0][v]); });
@@ -251,7 +254,11 @@ constexpr TileTable make_table() {
   return table;
 }
 constexpr TileTable kTable = make_table();
-constexpr TileFunction kSingle[kVecs] = {single_tile<1>, single_tile<2>};
+// [by way of L2][vectors - 1]
+constexpr TileFunction kSingle[2][kVecs] = {
+    {single_tile<1, Hint::l1>, single_tile<2, Hint::l1>},
+    {single_tile<1, Hint::l2>, single_tile<2, Hint::l2>},
+};
 
 // Floats between what a tile reads of B in L2 and what it asks for: some hundred cycles.
 constexpr std::int64_t kNear = 8 * NR;
@@ -365,7 +372,8 @@ void run(const TileJob& job, const TileFunction (&functions)[kVecs][MR],
       const bool packs = i == 0 && job.packing.from != nullptr;
       const TileFunction* by_rows =
           (packs ? kTable.by_row_packing : (asks ? functions : near))[width / W - 1];
-      (job.single ? kSingle[width / W - 1] : by_rows[tile.rows - 1])(job, tile, b, n, ahead);
+      (job.single ? kSingle[job.single_by_l2][width / W - 1] : by_rows[tile.rows - 1])(job, tile, b,
+                                                                                       n, ahead);
     }
   }
   if (job.stream) stream_end();
