@@ -30,6 +30,7 @@ void bind_runtime(py::module_& m) {
   m.def("available_isas", &available_isas);
   m.def("get_num_threads", &get_num_threads);
   m.def("set_num_threads", &set_num_threads, py::arg("threads"));
+  m.def("kept_weight_bytes", &kept_weight_bytes);
   m.def("empty_floats", &empty_floats, py::arg("size"));
   m.def(
       "empty_cache", [] { recycler().release(); },

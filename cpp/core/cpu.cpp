@@ -133,6 +133,9 @@ double fma_rate() { return is_zen4() && active_isa() == Isa::avx512 ? 1 : 2; }
 
 bool l3_is_near() { return is_amd(); }
 
+// A near L3 has 32 MiB; Winograd's weights are up to seven times as many.
+std::size_t kept_weight_bytes() { return std::size_t{l3_is_near() ? 8u : 32u} << 20; }
+
 std::string compiler() {
 #if defined(__clang__)
   return "Clang " __clang_version__;

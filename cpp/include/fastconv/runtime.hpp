@@ -29,6 +29,10 @@ std::size_t l2_cache_bytes();
 // Lines that one set of a core's level-1 cache holds; 8 where the system does not tell.
 int l1_cache_ways();
 
+// Bytes of a network's weights, as they are given, that the caches can be expected to hold from one
+// run to the next, beside pictures and in whatever form they are packed.
+std::size_t kept_weight_bytes();
+
 // GFLOP/s of multiply-adds in registers, measured on all threads at once for about `seconds`: the
 // roof that other figures are shares of.
 double measure_peak_gflops(double seconds = 0.1);

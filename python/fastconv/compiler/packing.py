@@ -13,8 +13,6 @@ from .weight import Weight
 
 __all__ = ["Packer", "choice_key"]
 
-# What a network can count on of a cache that all cores and programs share.
-_CACHE_BYTES = 32 << 20
 _FEW_CHANNELS = 8
 
 # For kernels of so many strides (rounded up) each way the core has more than one algorithm.
@@ -40,7 +38,7 @@ class Packer:
     ) -> None:
         self._choices = choices or {}
         self._forced: str | None = None
-        self._weights_stay = 4 * parameters <= _CACHE_BYTES
+        self._weights_stay = 4 * parameters <= _core.kept_weight_bytes()
         self._winograd = winograd
         self._weights = weights
         self._convolutions: dict[Weight, dict[str, _core.PackedConv2d]] = {}
