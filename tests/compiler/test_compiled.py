@@ -498,3 +498,23 @@ def test_no_memory_for_weights_names_the_layer(monkeypatch: pytest.MonkeyPatch) 
     net = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
     with pytest.raises(MemoryError, match=r"compile: .*packed weights \(layer=1, step=linear\)"):
         fastconv.compile(net, (1, 3, 2, 2))
+
+
+@pytest.mark.parametrize("spare", [-1, 0])
+def test_weights_that_caches_do_not_keep_come_from_memory(
+    spare: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stay, pack = [], _core.PackedConv2d
+
+    def packed(*args: Any) -> Any:
+        stay.append(args[-1])
+        return pack(*args)
+
+    net = nn.Sequential(nn.Conv2d(3, 16, 3, bias=False), nn.Conv2d(16, 16, 3, bias=False))
+    floats = 16 * 3 * 9 + 16 * 16 * 9
+    monkeypatch.setattr("fastconv.compiler.packing._core.PackedConv2d", packed)
+    monkeypatch.setattr(
+        "fastconv.compiler.packing._core.kept_weight_bytes", lambda: 4 * floats + spare
+    )
+    fastconv.compile(net, (1, 3, 9, 9))
+    assert stay == 2 * [spare == 0]
