@@ -41,6 +41,29 @@ AlignedBuffer by_point(const Conv2dParams& p, const AlignedBuffer& weight) {
   return result;
 }
 
+bool has_squares(const Conv2dParams& p) {
+  return p.kernel_h == 5 && pair_kernels().squares != nullptr;
+}
+
+// And in both directions: for 5x5 windows, (kLinePoints, in_channels, kLinePoints) vectors.
+AlignedBuffer by_square(const Conv2dParams& p, const AlignedBuffer& weight) {
+  const std::int64_t lanes = pair_kernels().lanes, vectors = ceil_div(p.out_channels, lanes);
+  const std::int64_t line = p.in_channels * lanes, points = kLinePoints * kLinePoints;
+  const AlignedBuffer lines = by_point(p, weight);
+  AlignedBuffer result(vectors * points * line), column(kLinePoints * line);
+  for (std::int64_t i = 0; i < vectors; ++i) {
+    for (std::int64_t x = 0; x < kLinePoints; ++x) {
+      pair_kernels().line_weights(lines.data() + (i * kLinePoints + x) * 5 * line, 1, line,
+                                  column.data());
+      for (std::int64_t yc = 0; yc < kLinePoints * p.in_channels; ++yc) {
+        std::copy_n(column.data() + yc * lanes, lanes,
+                    result.data() + i * points * line + (yc * kLinePoints + x) * lanes);
+      }
+    }
+  }
+  return result;
+}
+
 void run_pairs(const Conv2dParams& p, bool winograd, std::int64_t batch, PictureSize in,
                const float* x, const float* weight, const float* bias, Activation activation,
                float* y, std::int64_t y_pixel) {
@@ -55,14 +78,19 @@ void run_pairs(const Conv2dParams& p, bool winograd, std::int64_t batch, Picture
   job.columns = pictures.out.w / 2, job.y_pixel = y_pixel;
   const PairKernels& kernels = pair_kernels();
   auto* kernel = kernels.pooled;
-  std::int64_t v_line = 0;
+  std::int64_t v = 0;
   if (winograd) {
     kernel = kernels.winograd;
-    v_line = kLinePoints * line_floats(job.columns, p.in_channels);
+    const std::int64_t v_line = kLinePoints * line_floats(job.columns, p.in_channels);
     pictures.limit_band(v_line);
+    v = v_line * pictures.band_rows();
+    if (has_squares(p)) {
+      kernel = kernels.squares;
+      v = square_scratch(pictures.band_rows(), job.columns, p.in_channels);
+    }
   }
   pictures.each_band(
-      batch, 2, v_line * pictures.band_rows(), x,
+      batch, 2, v, x,
       [&](const float* band, std::int64_t lines, std::int64_t first, float* scratch) {
         PairJob mine = job;
         mine.lines = lines;
@@ -110,7 +138,10 @@ PooledConv2d::PooledConv2d(const Conv2dParams& params, const float* weight, cons
     }
   } else {
     impl_->pair_weight = by_vector(p, weight);
-    if (impl_->winograd) impl_->pair_weight = by_point(p, impl_->pair_weight);
+    if (impl_->winograd) {
+      impl_->pair_weight =
+          has_squares(p) ? by_square(p, impl_->pair_weight) : by_point(p, impl_->pair_weight);
+    }
   }
   if (bias != nullptr) impl_->bias.assign(bias, bias + p.out_channels);
 }

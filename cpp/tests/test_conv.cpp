@@ -57,12 +57,14 @@ void compare_with_loops(const Conv2dParams& p, std::int64_t batch, PictureSize i
 
 // Into the channels of a wider picture, whose other channels stay: few channels, or an algorithm of
 // PackedConv2d.
-void compare_with_pooled(std::int64_t inputs, std::int64_t channels, std::int64_t width,
-                         ConvAlgorithm algorithm = ConvAlgorithm::fastest) {
-  const Conv2dParams p = {inputs, channels, 3, width, 1, 1, 1, 1, width / 2, width / 2};
+void compare_with_pooled(std::int64_t inputs, std::int64_t channels, std::int64_t height,
+                         std::int64_t width, ConvAlgorithm algorithm = ConvAlgorithm::fastest) {
+  const std::int64_t above = height / 2, left = width / 2;
+  const Conv2dParams p = {inputs, channels, height, width, 1, 1, above, above, left, left};
   const PictureSize in = {7, 41}, half = {3, 20};
-  const auto x = numbers(2 * in.h * in.w * inputs), weight = numbers(channels * inputs * 3 * width);
-  const auto bias = numbers(channels);
+  const auto x = numbers(2 * in.h * in.w * inputs), bias = numbers(channels);
+  auto weight = numbers(channels * inputs * height * width);
+  for (float& value : weight) value /= static_cast<float>(height * width);
   std::vector<float> y(static_cast<std::size_t>(2 * in.h * in.w * channels));
   PackedConv2d(p, weight.data(), bias.data()).run(x.data(), 2, in, nullptr, y.data());
   const std::int64_t pixel = channels + 3;
@@ -105,12 +107,13 @@ int main() {
       compare_with_loops({16, 33, 1, 1, 2, 2}, 2, {7, 9});
       compare_with_loops({6, 8, 5, 3, 1, 2, 2, 1, 0, 3, 2, 1, 2}, 1, {13, 11});
       for (std::int64_t width : {3, 5}) {
-        for (std::int64_t channels : {1, 4, 6, 9, 21}) compare_with_pooled(1, channels, width);
-        for (std::int64_t channels : {9, 16, 37}) compare_with_pooled(5, channels, width);
-        for (const ConvAlgorithm algorithm : {ConvAlgorithm::direct, ConvAlgorithm::winograd2,
-                                              ConvAlgorithm::winograd4, ConvAlgorithm::winograd6}) {
-          if (width == 3) compare_with_pooled(5, 37, width, algorithm);
-        }
+        for (std::int64_t channels : {1, 4, 6, 9, 21}) compare_with_pooled(1, channels, 3, width);
+        for (std::int64_t channels : {9, 16, 37}) compare_with_pooled(5, channels, 3, width);
+      }
+      for (std::int64_t inputs : {2, 5, 9, 19}) compare_with_pooled(inputs, 18, 5, 5);
+      for (const ConvAlgorithm algorithm : {ConvAlgorithm::direct, ConvAlgorithm::winograd2,
+                                            ConvAlgorithm::winograd4, ConvAlgorithm::winograd6}) {
+        compare_with_pooled(5, 37, 3, 3, algorithm);
       }
       compare_with_loops({10, 10, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 10}, 1, {9, 8});
     }

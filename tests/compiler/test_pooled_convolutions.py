@@ -70,6 +70,10 @@ def test_agrees_with_its_layers(isa, channels, kernel, padding, shape, winograd)
         (7, 20, (3, 5), 2, (2, 37, 31)),  # several bands and tiles, an odd line and column
         (2, 9, (1, 5), (0, 4), (1, 3, 3)),
         (8, 17, (1, 5), (0, 2), (1, 9, 1500)),  # bands of few lines
+        (7, 20, 5, 2, (2, 37, 31)),  # Winograd's in both directions, several bands and tiles
+        (2, 33, 5, (0, 4), (3, 7, 15)),
+        (8, 9, 5, (2, 0), (1, 9, 600)),
+        (3, 9, 5, 0, (2, 6, 6)),
     ],
 )
 def test_several_channels_agree_with_their_layers(

@@ -84,8 +84,8 @@ class PackedConv2d {
 
 // A convolution of stride 1, dilation 1 and one group, its activation, and max pooling of 2x2
 // windows of the result (an odd last line or column is left out), in one pass: for layers with few
-// input channels. `fastest` allows Winograd's algorithm along lines, winograd2, where it pays. Safe
-// to run from several threads at once.
+// input channels. `fastest` allows Winograd's algorithm along lines, or in both directions,
+// winograd2, where it pays. Safe to run from several threads at once.
 class PooledConv2d {
  public:
   // As PackedConv2d. The activation must not fall anywhere.
