@@ -308,22 +308,17 @@ void input_phases(const PhaseTile& tile, float* v, std::int64_t v_stride) {
   }
 }
 
-// What is known of a tile's outputs: nothing; that they are whole vectors of pixels inside the
-// picture, activated by max(low, .) or not at all; and that there is a residual, too.
-enum class Known { nothing, plain, plain_with_residual };
-
-template <int M, int T, int SHORT_H, int SHORT_W, bool POOLS, Known KNOWN>
-FASTCONV_INLINE void output_block(const WinogradOutput& job, std::int64_t c, std::int64_t lanes) {
-  constexpr bool PLAIN = KNOWN != Known::nothing;
-  const bool whole = PLAIN || lanes == W;
-  const auto read = [&](const float* p) { return whole ? load(p) : load_first(p, lanes); };
-  const vf bias = job.bias == nullptr ? zero() : read(job.bias + c);
+// Of whole vectors of pixels that all lie inside the picture, activated by max(low, .) or not at
+// all.
+template <int M, int T, int SHORT_H, int SHORT_W, bool POOLS, bool RESIDUAL>
+FASTCONV_INLINE void output_block(const WinogradOutput& job, std::int64_t c) {
+  const vf bias = job.bias == nullptr ? zero() : load(job.bias + c);
   const vf low = set1(job.activation.kind == Activation::relu ? 0.0f : -INFINITY);
   constexpr int POOL = POOLS ? 2 : 1;
   vf left, above[M / 2];
   both_ways<T - SHORT_H, M - SHORT_H, T - SHORT_W, M - SHORT_W>(
       [&](int i, int j) {
-        return read(job.m + ((i + (SHORT_H > 0)) * T + j + (SHORT_W > 0)) * job.m_stride + c);
+        return load(job.m + ((i + (SHORT_H > 0)) * T + j + (SHORT_W > 0)) * job.m_stride + c);
       },
       FASTCONV_LINE((short_output_line<T, M>)),
       [&](int i, int j, vf value) {
@@ -333,40 +328,64 @@ FASTCONV_INLINE void output_block(const WinogradOutput& job, std::int64_t c, std
           if (i % 2 == 0) return void(above[j / 2] = value);
           value = max_nan(above[j / 2], value);
         }
-        if (!PLAIN && (i >= job.height || j >= job.width)) return;
         const std::int64_t at = i / POOL * job.out_row + j / POOL * job.out_pixel + c;
         __builtin_prefetch(job.next + at, 1);
         value = value + bias;
-        if (POOLS) {
-        } else if (PLAIN ? KNOWN == Known::plain_with_residual : job.residual != nullptr) {
-          value = value + read(job.residual + at);
-        }
-        value = PLAIN ? max(low, value) : activate(value, job.activation);
-        whole ? store(job.out + at, value) : store_first(job.out + at, value, lanes);
+        if constexpr (RESIDUAL) value = value + load(job.residual + at);
+        store(job.out + at, max(low, value));
       });
+}
+
+// What a tile has inside the picture, of pixels y, `row` of them a line: with any activation.
+void write_pixels(const WinogradOutput& job, const vf* y, std::int64_t row, bool pools,
+                  std::int64_t c, std::int64_t lanes) {
+  const auto read = [&](const float* p) { return lanes == W ? load(p) : load_first(p, lanes); };
+  const vf bias = job.bias == nullptr ? zero() : read(job.bias + c);
+  const std::int64_t pool = pools ? 2 : 1;
+  for (std::int64_t i = 0; i < job.height; i += pool) {
+    for (std::int64_t j = 0; j < job.width; j += pool) {
+      const vf* window = y + i * row + j;
+      vf value = window[0];
+      if (pools) {
+        value = max_nan(max_nan(value, window[1]), max_nan(window[row], window[row + 1]));
+      }
+      const std::int64_t at = i / pool * job.out_row + j / pool * job.out_pixel + c;
+      value = value + bias;
+      if (job.residual != nullptr) value = value + read(job.residual + at);
+      value = activate(value, job.activation);
+      lanes == W ? store(job.out + at, value) : store_first(job.out + at, value, lanes);
+    }
+  }
 }
 
 template <int M, int T, int SHORT_H, int SHORT_W, bool POOLS = false>
 void output(const WinogradOutput& job) {
-  const bool inside = job.height == M - SHORT_H && job.width == M - SHORT_W;
-  // Elsewhere nobody chooses F(6, 3) unasked: it need not be quick.
-  constexpr bool QUICK = M < 6 || kRegisters == 32;
-  const bool plain =
-      QUICK && inside &&
-      (job.activation.kind == Activation::relu || job.activation.kind == Activation::none);
+  constexpr int HEIGHT = M - SHORT_H, WIDTH = M - SHORT_W;
   std::int64_t c = 0;
-  if constexpr (QUICK) {
+  // Elsewhere nobody chooses F(6, 3) unasked: it need not be quick.
+  if constexpr (M < 6 || kRegisters == 32) {
+    const bool plain =
+        job.height == HEIGHT && job.width == WIDTH &&
+        (job.activation.kind == Activation::relu || job.activation.kind == Activation::none);
     for (; plain && c + W <= job.columns; c += W) {
       if (POOLS || job.residual == nullptr) {
-        output_block<M, T, SHORT_H, SHORT_W, POOLS, Known::plain>(job, c, W);
+        output_block<M, T, SHORT_H, SHORT_W, POOLS, false>(job, c);
       } else {
-        output_block<M, T, SHORT_H, SHORT_W, false, Known::plain_with_residual>(job, c, W);
+        output_block<M, T, SHORT_H, SHORT_W, false, true>(job, c);
       }
     }
   }
   for (; c < job.columns; c += W) {
     const std::int64_t lanes = job.columns - c < W ? job.columns - c : W;
-    output_block<M, T, SHORT_H, SHORT_W, POOLS, Known::nothing>(job, c, lanes);
+    vf y[HEIGHT * WIDTH];
+    both_ways<T - SHORT_H, HEIGHT, T - SHORT_W, WIDTH>(
+        [&](int i, int j) {
+          const float* p = job.m + ((i + (SHORT_H > 0)) * T + j + (SHORT_W > 0)) * job.m_stride + c;
+          return lanes == W ? load(p) : load_first(p, lanes);
+        },
+        FASTCONV_LINE((short_output_line<T, M>)),
+        [&](int i, int j, vf value) { y[i * WIDTH + j] = value; });
+    write_pixels(job, y, WIDTH, POOLS, c, lanes);
   }
 }
 
