@@ -231,31 +231,28 @@ void weights(const float* taps, std::int64_t floats, float* u, std::int64_t u_st
 }
 
 // A line of a tile of T positions that is short by none, one or two: without the point 0, and
-// without infinity, the last.
+// without infinity, the last. line(in, out) knows those that are short by one.
+template <int T, int ALL, int N, int K, class Line>
+FASTCONV_INLINE void short_line(const vf (&in)[N], vf (&out)[K], const Line& line) {
+  if constexpr (N + 2 == T) {
+    vf longer[T - 1], all[ALL];
+    for (int i = 0; i < N; ++i) longer[i] = in[i];
+    longer[N] = zero();
+    line(longer, all);
+    for (int i = 0; i < K; ++i) out[i] = all[i];
+  } else {
+    line(in, out);
+  }
+}
+
 template <int T, int N>
 FASTCONV_INLINE void short_input_line(const vf (&d)[N], vf (&t)[N]) {
-  if constexpr (N + 2 == T) {
-    vf longer[T - 1], all[T - 1];
-    for (int i = 0; i < N; ++i) longer[i] = d[i];
-    longer[N] = zero();
-    input_line(longer, all);
-    for (int i = 0; i < N; ++i) t[i] = all[i];
-  } else {
-    input_line(d, t);
-  }
+  short_line<T, T - 1>(d, t, FASTCONV_LINE(input_line));
 }
 
 template <int T, int M, int N, int K>
 FASTCONV_INLINE void short_output_line(const vf (&m)[N], vf (&y)[K]) {
-  if constexpr (N + 2 == T) {
-    vf longer[T - 1], all[M - 1];
-    for (int i = 0; i < N; ++i) longer[i] = m[i];
-    longer[N] = zero();
-    output_line(longer, all);
-    for (int i = 0; i < K; ++i) y[i] = all[i];
-  } else {
-    output_line(m, y);
-  }
+  short_line<T, M - 1>(m, y, FASTCONV_LINE(output_line));
 }
 
 // A tile that is short one way has no first position that way.

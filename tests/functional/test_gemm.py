@@ -99,6 +99,15 @@ def test_linear(m: int, n: int, k: int, thread_counts: int) -> None:
     np.testing.assert_allclose(packed, expected, atol=1e-4, rtol=1e-5)
 
 
+def test_a_vector_takes_panels_with_all_of_a_deep_k() -> None:
+    n, k = 130, 9001  # several blocks of k, and several panels
+    x, weight, bias = array(1, k), array(n, k, seed=1), array(n, seed=2)
+    packed = F.pack_linear(weight, bias)
+    expected = x.astype(np.float64) @ weight.T.astype(np.float64) + bias
+    np.testing.assert_allclose(packed(x), expected, atol=1e-3, rtol=0)  # of sums of some 100
+    assert_same_bits(lambda: packed(x))
+
+
 def test_linear_takes_any_leading_axes() -> None:
     check("linear", array(2, 3, 5), array(7, 5))
     check("linear", array(5), array(7, 5))
